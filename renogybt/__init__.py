@@ -1,0 +1,1 @@
+"""Renogy solar equipment over Bluetooth LE to MQTT, Home Assistant and the rest."""

@@ -1,0 +1,1 @@
+"""The tables of all device families, and which table fits which device."""

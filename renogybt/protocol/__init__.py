@@ -1,0 +1,1 @@
+"""Bytes in, values out: codecs, tables and Modbus framing. No I/O, no clock."""

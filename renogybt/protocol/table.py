@@ -1,0 +1,314 @@
+"""A device family as a table: one row says everything about a value, the rest is derived from the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from renogybt.protocol.codec import Choice, Codec
+from renogybt.protocol.quantity import Quantity
+
+
+class When(Enum):
+    """How often a window is read."""
+
+    CYCLE = "each cycle"
+    CONNECTION = "once per connection"
+    HOUR = "once an hour"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A value as the device stores it.
+
+    `at` address as in the manual · `key` permanent name in JSON, topics and ids · `codec` · `quantity` · `byte` offset
+    inside the word · `accept` plausible range, outside it the value is dropped · `only_if` the key of a count: this row
+    (number `index`) exists while index < count · `was` the predecessors' spelling, published beside the key · `hidden`
+    announced, but off until the user switches it on · `precision` digits shown, where the codec's own do not fit.
+    """
+
+    at: int
+    key: str
+    codec: Codec
+    quantity: Quantity
+    byte: int = 0
+    label: str = ""
+    accept: tuple[float, float] | None = None
+    only_if: str = ""
+    index: int = 0
+    was: str = ""
+    hidden: bool = False
+    precision: int | None = None
+    note: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """The words an enum can read, in code order; empty for other codecs."""
+        return self.codec.options if isinstance(self.codec, Choice) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A value computed from others, by name. Not computed while one of `needs` is missing.
+
+    A need that ends in `*` stands for the tuple of all present values whose key starts so. A `compute` of None means that
+    the program adds the value (energy totals). A Derived with the key of a Field corrects that field.
+    """
+
+    key: str
+    needs: tuple[str, ...]
+    compute: Callable[..., Any] | None
+    quantity: Quantity
+    label: str = ""
+    hidden: bool = False
+    precision: int | None = None
+    note: str = ""
+    only_if: str = ""
+    index: int = 0
+    was: str = ""
+    options: list[str] = field(default_factory=list)
+    accept: tuple[float, float] | None = None
+
+
+Row = Field | Derived
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span the firmware is known to answer in one request; the reader never asks across an edge it does not know.
+
+    `or_else` are spans (start, words) to ask instead, in turn, from a unit that does not answer this one. `optional`: not
+    every unit has it; its absence makes no cycle partial.
+    """
+
+    name: str
+    start: int
+    words: int
+    when: When = When.CYCLE
+    or_else: tuple[tuple[int, int], ...] = ()
+    optional: bool = False
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        return ((self.start, self.words), *self.or_else)
+
+
+@dataclass(frozen=True, slots=True)
+class Gatt:
+    """Where on the module to write and listen: service and characteristic as 16-bit numbers, 0 = not used.
+
+    `wake`: a characteristic (in the write service) to read once after connecting, `settle` seconds after connecting.
+    """
+
+    write_service: int
+    write: int
+    notify_service: int
+    notify: int
+    wake: int = 0
+    settle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`values` without the keys that the bytes do not cover; `dropped` keys whose value was implausible."""
+
+    values: dict[str, Any]
+    dropped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of device: its table and its manners.
+
+    `client` is the predecessors' class name (published as `__client`). `units` are the bus addresses such a device has.
+    `pacing` seconds between an answer and the next request, `timeout` seconds a complete answer may take. `stride` bytes
+    per address step (2 for registers, 1 for byte-addressed blocks).
+    """
+
+    key: str
+    title: str
+    client: str
+    gatt: Gatt
+    fields: tuple[Field, ...]
+    windows: tuple[Window, ...]
+    derived: tuple[Derived, ...] = ()
+    units: tuple[int, ...] = ()
+    pacing: float = 0.0
+    timeout: float = 2.0
+    stride: int = 2
+
+    def __post_init__(self) -> None:
+        for problem in problems(self):
+            raise ValueError(f"table {self.key}: {problem}")
+        object.__setattr__(self, "_layouts", {})
+
+    def row(self, key: str) -> Row | None:
+        return next((row for row in self.rows() if row.key == key), None)
+
+    def rows(self, counts: Mapping[str, Any] | None = None) -> Iterator[Row]:
+        """The rows in table order, Derived last; with `counts`, without the numbered ones beyond their count.
+
+        A field that no window covers is left out: this variant has no such value.
+        """
+        covered = {item.key for start, words in self._spans() for item, _ in self._inside(start, words)}
+        keys: set[str] = set()
+        for item in self.fields:
+            if item.key in covered and item.key not in keys and _counted(item, counts):
+                keys.add(item.key)
+                yield item
+        for extra in self.derived:
+            if extra.key not in keys and _counted(extra, counts) and self._reachable(extra, covered):
+                keys.add(extra.key)
+                yield extra
+
+    def keys(self, counts: Mapping[str, Any] | None = None) -> list[str]:
+        """Every key such a device publishes, the predecessors' spellings included."""
+        found: list[str] = []
+        for row in self.rows(counts):
+            found += [row.key, row.was] if row.was else [row.key]
+        return found
+
+    def decode(self, start: int, payload: bytes) -> Decoded:
+        """The values inside `payload`, which begins at address `start`. Rows it does not cover wholly are left out.
+
+        None (the device says "no such value") is kept as None; a value outside its plausible range is dropped.
+        """
+        values: dict[str, Any] = {}
+        dropped: list[str] = []
+        for item, offset in self._inside(start, len(payload) // self.stride):
+            value = item.codec.decode(payload[offset : offset + item.codec.size])
+            if not plausible(item, value):
+                dropped.append(item.key)
+                continue
+            values[item.key] = value
+        for item in self.fields:
+            count = values.get(item.only_if) if item.only_if else None
+            if count is not None and item.index >= count:
+                values.pop(item.key, None)
+                if item.key in dropped:
+                    dropped.remove(item.key)
+        return Decoded(values, tuple(dropped))
+
+    def derive(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` with what follows from them: corrections, derived values, the predecessors' spellings."""
+        known = dict(values)
+        for extra in self.derived:
+            if extra.compute is None or not _counted(extra, known):
+                continue
+            given = [_need(known, need) for need in extra.needs]
+            if any(item is None or item == () for item in given):
+                continue
+            value = extra.compute(*given)
+            if plausible(extra, value):
+                known[extra.key] = value
+        for row in self.rows():
+            if row.was and row.key in known:
+                known[row.was] = known[row.key]
+        return known
+
+    def complete(self, values: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Every key of this device in table order, None where `values` has nothing."""
+        return {key: values.get(key) for key in self.keys(counts)}
+
+    def encode(self, start: int, words: int, values: Mapping[str, Any]) -> bytes:
+        """The bytes a device holding `values` answers for `words` from `start`; what `values` lacks is 0 or "absent"."""
+        data = bytearray(words * self.stride)
+        for item, offset in self._inside(start, words):
+            value = values.get(item.key)
+            if value is None and getattr(item.codec, "absent", None) is None:
+                continue
+            stop = offset + item.codec.size
+            data[offset:stop] = item.codec.encode(value, bytes(data[offset:stop]))
+        return bytes(data)
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        for window in self.windows:
+            yield from window.spans
+
+    def _reachable(self, extra: Derived, covered: Iterable[str]) -> bool:
+        others = {item.key for item in self.derived}
+        return all(
+            need in covered or need in others or (need.endswith("*") and any(k.startswith(need[:-1]) for k in covered))
+            for need in extra.needs
+        )
+
+    def _inside(self, start: int, words: int) -> list[tuple[Field, int]]:
+        """The fields wholly inside a span, each with its byte offset there."""
+        layouts: dict[tuple[int, int], list[tuple[Field, int]]] = self.__dict__["_layouts"]
+        if (start, words) not in layouts:
+            size = words * self.stride
+            placed = [(item, (item.at - start) * self.stride + item.byte) for item in self.fields]
+            layouts[start, words] = [(i, at) for i, at in placed if at >= 0 and at + i.codec.size <= size]
+        return layouts[start, words]
+
+
+def plausible(row: Row, value: Any) -> bool:
+    """Whether `value` may be published; words and lists always may."""
+    if row.accept is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    return row.accept[0] <= value <= row.accept[1]
+
+
+def numbered(
+    count: int, at: int, key: str, codec: Codec, quantity: Quantity, label: str = "", **more: Any
+) -> tuple[Field, ...]:
+    """Rows `key_0`, `key_1`, … at consecutive words. `label` may hold `{}` for the number counted from 1."""
+    step = codec.size // 2
+    return tuple(
+        Field(at + n * step, f"{key}_{n}", codec, quantity, index=n, label=label.format(n + 1), **more) for n in range(count)
+    )
+
+
+def moved(fields: Iterable[Field], by: int) -> tuple[Field, ...]:
+    """The same rows at addresses higher by `by`."""
+    return tuple(replace(item, at=item.at + by) for item in fields)
+
+
+def label_of(row: Row) -> str:
+    """The name a person reads: the row's own, or its key in words."""
+    return row.label or row.key.replace("_", " ").capitalize()
+
+
+def precision_of(row: Row) -> int | None:
+    """Digits after the point worth showing: the row's own, its kind's, or its codec's."""
+    if row.precision is not None:
+        return row.precision
+    if row.quantity.precision is not None:
+        return row.quantity.precision
+    return row.codec.decimals if isinstance(row, Field) else None
+
+
+def problems(family: Family) -> Iterator[str]:
+    """What is wrong with a table: keys twice, rows sharing a bit they should not, needs that nothing provides."""
+    seen: dict[str, Field] = {}
+    for item in family.fields:
+        if item.key in seen:
+            yield f"key {item.key} stands twice"
+        seen[item.key] = item
+        if item.only_if and item.only_if not in {other.key for other in family.fields}:
+            yield f"{item.key} depends on {item.only_if}, which is no row"
+        bit = getattr(item.codec, "bit", 0)
+        if bit >= 8 * item.codec.size:
+            yield f"{item.key} looks at bit {bit} of {item.codec.size} bytes"
+        if any(bit >= 8 * item.codec.size for bit in getattr(item.codec, "names", ()) if hasattr(item.codec, "others")):
+            yield f"{item.key} names a bit beyond its {item.codec.size} bytes"
+    names = set(seen) | {extra.key for extra in family.derived}
+    for extra in family.derived:
+        for need in extra.needs:
+            if need not in names and not (need.endswith("*") and any(name.startswith(need[:-1]) for name in names)):
+                yield f"{extra.key} needs {need}, which is no row"
+
+
+def _counted(row: Row, counts: Mapping[str, Any] | None) -> bool:
+    if counts is None or not row.only_if:
+        return True
+    count = counts.get(row.only_if)
+    return count is not None and row.index < count
+
+
+def _need(known: Mapping[str, Any], need: str) -> Any:
+    if not need.endswith("*"):
+        return known.get(need)
+    return tuple(v for k, v in known.items() if k.startswith(need[:-1]) and k[len(need) - 1 :].isdigit() and v is not None)

@@ -1,0 +1,87 @@
+"""What was answered: one immutable snapshot of one device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = Any
+"""int, float, str, bool, list of str or int, or None for "not read"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which device a reading is of.
+
+    `mac` upper case with colons, `unit` the bus address asked for (None for a combined bank), `shared` whether several
+    devices sit behind this address. `uid` is the identity for ever: topics may follow the alias, ids never do.
+    """
+
+    mac: str
+    unit: int | None
+    alias: str
+    shared: bool = False
+
+    @property
+    def uid(self) -> str:
+        """`aabbccddeeff`, `aabbccddeeff_48` behind a hub, `aabbccddeeff_combined` for a bank."""
+        base = self.mac.replace(":", "").replace("-", "").lower()
+        if self.unit is None:
+            return f"{base}_combined"
+        return f"{base}_{self.unit}" if self.shared else base
+
+    @property
+    def label(self) -> str:
+        """`<alias>_<unit>`, the name that topics and the log use."""
+        return f"{self.alias}_{'combined' if self.unit is None else self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One device's values at one moment.
+
+    `values` holds every key the device has, None where nothing was read; temperatures in °C, energies in the row's unit.
+    `taken_at` is wall-clock seconds since 1970, `monotonic` the same moment on the monotonic clock. `missing` names the
+    windows that did not answer in this cycle, `dropped` the keys whose value was outside its plausible range.
+    `family` is the table's key (`devices.family(key)` gives the table).
+    """
+
+    identity: Identity
+    family: str
+    values: Mapping[str, Value]
+    taken_at: float
+    monotonic: float
+    name: str = ""
+    missing: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def partial(self) -> bool:
+        return bool(self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A device that could not be read at all in a cycle, and why."""
+
+    identity: Identity
+    error: str
+    monotonic: float
+    taken_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """How well the link to one device does; counts since the start of the program."""
+
+    connected: bool = False
+    rssi: int | None = None
+    reads: int = 0
+    read_errors: int = 0
+    crc_errors: int = 0
+    timeouts: int = 0
+    reconnects: int = 0
+    last_update: float | None = None
+    last_error: str = ""
+    extra: Mapping[str, Value] = field(default_factory=dict)

@@ -1,0 +1,193 @@
+"""What the user wants, typed. Each option's type, default, range and explanation stand here and nowhere else.
+
+`config/` fills these structures from an ini file and the environment, `docs/config.md` and the comments of `config.ini` are
+made from them. `secret` marks what must never be shown; it may also be given as `<option>_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+
+def about(text: str, *, secret: bool = False, ge: float | None = None, le: float | None = None) -> Meta:
+    """The explanation of an option, and the smallest (`ge`) and largest (`le`) number it takes."""
+    return Meta(description=text, extra={"secret": secret, "ge": ge, "le": le})
+
+
+DeviceType = Literal["RNG_CTRL", "RNG_CTRL_HIST", "RNG_BATT", "RNG_INVT", "RNG_INVT_HF", "RNG_DCC", "RNG_SHNT"]
+Variant = Literal["auto", "legacy", "rngrbp", "rngc", "rngpro", "g6", "generic", "riv4835"]
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """One module, and the device or devices behind it. `[device]`, and any number of `[device.NAME]` sections."""
+
+    section: str = "device"
+    mac_addr: Annotated[
+        str, about("Bluetooth address of the module, like 80:6F:B0:0F:12:34. Left empty, the module is found by its alias.")
+    ] = ""
+    alias: Annotated[
+        str, about("Name of the module as it advertises itself (BT-TH-...). Also the name in topics and in Home Assistant.")
+    ] = ""
+    type: Annotated[
+        DeviceType,
+        about(
+            "What hangs on the module: RNG_CTRL charge controller, RNG_CTRL_HIST its daily history, RNG_BATT battery, "
+            "RNG_INVT inverter, RNG_INVT_HF inverter RIV1230PCH with its own labels, RNG_DCC DC-DC charger, "
+            "RNG_SHNT Smart Shunt."
+        ),
+    ] = "RNG_CTRL"
+    device_id: Annotated[
+        tuple[int, ...],
+        about(
+            "Bus address, or several separated by commas behind a hub (48,49,50,51). 255 = whoever is there.", ge=1, le=255
+        ),
+    ] = (255,)
+    variant: Annotated[
+        Variant,
+        about(
+            "Model variant. auto recognises it by advertised name and model text; force it when that fails: "
+            "batteries legacy, rngrbp, rngc, rngpro; DC-DC chargers generic, g6; inverters generic, riv4835."
+        ),
+    ] = "auto"
+    adapter: Annotated[
+        str, about("Bluetooth adapter of this machine, like hci0. Empty: the first one that is switched on.")
+    ] = ""
+    poll_interval: Annotated[
+        float, about("Seconds between readings of this device. 0: as poll_interval in [data].", ge=0, le=86400)
+    ] = 0
+    connection: Annotated[
+        Literal["keep", "per_read"],
+        about("keep holds the Bluetooth link; per_read frees it after each reading, so that the phone app can have it."),
+    ] = "keep"
+
+
+class Data(Struct, frozen=True, kw_only=True):
+    """What is read, how often, and in which form it goes out."""
+
+    enable_polling: Annotated[
+        bool, about("true: run for ever and read every poll_interval. false: read once, deliver, exit (for cron).")
+    ] = False
+    poll_interval: Annotated[float, about("Seconds between readings.", ge=1, le=86400)] = 60
+    temperature_unit: Annotated[Literal["C", "F"], about("Unit of temperatures in MQTT and HTTP messages: C or F.")] = "C"
+    fields: Annotated[
+        tuple[str, ...],
+        about("Publish only these values: names separated by commas, * for any letters (cell_voltage_*). Empty: all."),
+    ] = ()
+    energy_file: Annotated[
+        str, about("File with the energy totals. A relative path starts at the folder of the configuration file.")
+    ] = "energy_totals.json"
+    max_gap: Annotated[
+        float, about("Energy is not counted across a pause longer than this many poll intervals.", ge=1, le=100)
+    ] = 3
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], about("How much the log says.")] = "info"
+
+
+class RemoteLogging(Struct, frozen=True, kw_only=True):
+    """JSON by HTTP POST to a server of yours."""
+
+    enabled: Annotated[bool, about("Send each reading to url.")] = False
+    url: Annotated[str, about("Where to send, like https://example.com/post.php.")] = ""
+    auth_header: Annotated[
+        str, about('Sent as "Authorization: Bearer <auth_header>". Empty: no such header.', secret=True)
+    ] = ""
+
+
+class Mqtt(Struct, frozen=True, kw_only=True):
+    """An MQTT broker, and Home Assistant through it."""
+
+    enabled: Annotated[bool, about("Publish readings to a broker.")] = False
+    server: Annotated[str, about("Host name or address of the broker.")] = "localhost"
+    port: Annotated[int, about("Port of the broker; usually 1883, with tls 8883.", ge=1, le=65535)] = 1883
+    topic: Annotated[
+        str,
+        about(
+            "Topic of the readings. With one device, one device_id and no discovery exactly this topic; otherwise "
+            "<topic>/<alias>_<device_id>."
+        ),
+    ] = "solar/state"
+    user: Annotated[str, about("User name at the broker.")] = ""
+    password: Annotated[str, about("Password at the broker.", secret=True)] = ""
+    homeassistant_discovery: Annotated[
+        bool, about("Announce every value to Home Assistant, which then shows it by itself.")
+    ] = False
+    discovery: Annotated[
+        Literal["device", "entity", "none"],
+        about(
+            "Form of the announcement: device = one message per device (Home Assistant 2024.11 and later), entity = one per "
+            "value (older Home Assistant, openHAB), none = no announcement."
+        ),
+    ] = "device"
+    discovery_prefix: Annotated[str, about("Topic prefix under which Home Assistant looks for announcements.")] = (
+        "homeassistant"
+    )
+    birth_topic: Annotated[
+        str, about("Topic on which Home Assistant says that it has started. Empty: <discovery_prefix>/status.")
+    ] = ""
+    client_id: Annotated[
+        str, about("Name of this connection at the broker. Empty: made from this machine, one per instance.")
+    ] = ""
+    keepalive: Annotated[int, about("Seconds between signs of life to the broker.", ge=5, le=3600)] = 30
+    qos: Annotated[int, about("Delivery of readings: 0 at most once, 1 at least once.", ge=0, le=1)] = 0
+    retain: Annotated[
+        Literal["auto", "true", "false"],
+        about("Whether the broker keeps the latest reading for newcomers. auto: yes with discovery, no without."),
+    ] = "auto"
+    tls: Annotated[bool, about("Encrypt the connection to the broker.")] = False
+    tls_ca: Annotated[str, about("File with the certificate authority of the broker. Empty: those this machine trusts.")] = (
+        ""
+    )
+    tls_cert: Annotated[str, about("File with this client's certificate, if the broker asks for one.")] = ""
+    tls_key: Annotated[str, about("File with the key to tls_cert.")] = ""
+    tls_insecure: Annotated[bool, about("Accept a certificate that names another host. Encrypted, but not safe.")] = False
+
+
+class Pvoutput(Struct, frozen=True, kw_only=True):
+    """pvoutput.org. Free accounts may send one status per minute at most."""
+
+    enabled: Annotated[bool, about("Send controller readings to PVOutput.")] = False
+    api_key: Annotated[str, about("API key of your PVOutput account.", secret=True)] = ""
+    system_id: Annotated[str, about("Number of your system at PVOutput.")] = ""
+
+
+class HomeAssistantProxy(Struct, frozen=True, kw_only=True):
+    """Home Assistant without a broker, by the ESPHome native API (read by ha_proxy_example.py)."""
+
+    enabled: Annotated[bool, about("Run the ESPHome native API.")] = False
+    use_native_api: Annotated[bool, about("The native API; the only way there is.")] = True
+    native_api_port: Annotated[int, about("Port of the native API.", ge=1, le=65535)] = 6053
+    device_name: Annotated[str, about("Name under which Home Assistant finds this machine.")] = "renogy-bridge"
+    mdns_ip: Annotated[str, about("Address to announce. Empty: those of this machine.")] = ""
+    esphome_sensors: Annotated[bool, about("Offer the readings as entities.")] = True
+    with_renogy_client: Annotated[bool, about("Read the devices of this file as well as being a Bluetooth proxy.")] = True
+    renogy_poll_mode: Annotated[
+        Literal["continuous", "scheduled"], about("continuous: by poll_interval; scheduled: by renogy_read_interval.")
+    ] = "continuous"
+    renogy_read_interval: Annotated[float, about("Seconds between readings in scheduled mode.", ge=0, le=86400)] = 60
+    max_connections: Annotated[
+        int, about("Bluetooth connections that Home Assistant may open at the same time.", ge=0, le=7)
+    ] = 3
+    scan_mode: Annotated[
+        Literal["active", "passive"], about("active asks devices for their names; passive only listens.")
+    ] = "active"
+    scan_active_seconds: Annotated[float, about("Seconds of scanning before a pause. 0: no pauses.", ge=0, le=3600)] = 0
+    scan_idle_seconds: Annotated[float, about("Seconds of pause between scans.", ge=0, le=3600)] = 0
+    pause_during_renogy: Annotated[bool, about("Pause scanning while reading Renogy devices.")] = False
+    adapter: Annotated[str, about("Bluetooth adapter of the proxy. Empty: that of the devices.")] = ""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The whole configuration. `folder` is where the file lies: relative paths start there."""
+
+    devices: tuple[Device, ...] = ()
+    data: Data = Data()
+    remote_logging: RemoteLogging = RemoteLogging()
+    mqtt: Mqtt = Mqtt()
+    pvoutput: Pvoutput = Pvoutput()
+    home_assistant_proxy: HomeAssistantProxy = HomeAssistantProxy()
+    folder: str = "."
+
+    def period(self, device: Device) -> float:
+        """Seconds between two readings of `device`."""
+        return device.poll_interval or self.data.poll_interval

@@ -1,0 +1,38 @@
+"""What every outlet of readings looks like to the rest of the program."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from renogybt.reading import Failure, Identity, LinkFigures, Reading
+
+
+class Sink(Protocol):
+    """Takes readings. `offer` and `failed` never block and never raise; the sink delivers in its own time."""
+
+    name: str
+
+    def start(self) -> None: ...
+
+    def offer(self, reading: Reading) -> None:
+        """A device was read (possibly in part)."""
+        ...
+
+    def failed(self, failure: Failure) -> None:
+        """A device could not be read at all in this cycle."""
+        ...
+
+    def figures(self, identity: Identity, figures: LinkFigures) -> None:
+        """How the link to a device does, after each cycle."""
+        ...
+
+    def flush(self, timeout: float) -> str:
+        """Wait until everything offered is delivered. "" when it is, else the reason why not."""
+        ...
+
+    def stop(self, timeout: float, last_words: bool = True) -> bool:
+        """Deliver what can be delivered and end, within `timeout` seconds; True when it went well.
+
+        `last_words`: tell the world that the bridge goes away (a daemon does, a one-shot run for cron does not).
+        """
+        ...

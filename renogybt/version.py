@@ -1,0 +1,4 @@
+"""The one place that states the release."""
+
+__version__ = "0.1.0"
+URL = "https://github.com/renogybt/renogybt"

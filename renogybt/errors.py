@@ -39,6 +39,10 @@ class ConnectFailed(LinkError):
     """The device was seen, but no connection came about."""
 
 
+class LinkLost(LinkError):
+    """The connection broke while it was in use."""
+
+
 class LinkSpent(LinkError):
     """The link timed out earlier. A late answer could pass for the next one, so it must be renewed first."""
 

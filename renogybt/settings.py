@@ -6,29 +6,79 @@ made from them. `secret` marks what must never be shown; it may also be given as
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_origin
 
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 
-def about(text: str, *, secret: bool = False, ge: float | None = None, le: float | None = None) -> Meta:
-    """The explanation of an option, and the smallest (`ge`) and largest (`le`) number it takes."""
-    return Meta(description=text, extra={"secret": secret, "ge": ge, "le": le})
+def about(text: str, *, secret: bool = False, ge: float | None = None, le: float | None = None, example: str = "") -> Meta:
+    """The explanation of an option, and the smallest (`ge`) and largest (`le`) number it takes.
+
+    `example` stands in the shipped config.ini where the default would not do.
+    """
+    return Meta(description=text, extra={"secret": secret, "ge": ge, "le": le, "example": example})
+
+
+def meta(annotation: Any) -> dict[str, Any]:
+    """What `about` was told about an option; empty for a field that is no option."""
+    extra = annotation.__metadata__[0].extra if get_origin(annotation) is Annotated else None
+    return dict(extra) if extra else {}
+
+
+@cache
+def secrets(kind: type[Struct]) -> frozenset[str]:
+    """The names of those options of a section that must never be shown."""
+    return frozenset(item.name for item in fields(kind) if meta(item.type).get("secret"))
+
+
+def shown(value: str) -> str:
+    """`value` fit for a log: without the user name, password and query that an address may carry, and printable."""
+    value = "".join(char if char.isprintable() else "?" for char in value)
+    if "://" not in value:
+        return re.sub(r"[^\s@:]*:\S*@", "***@", value)
+    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)\S*@", "***@", value))
+
+
+class Section(Struct, frozen=True, kw_only=True):
+    """A section of the file. Its text form shows no secret."""
+
+    def __repr__(self) -> str:
+        hidden = secrets(type(self))
+        parts = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in hidden and value:
+                value = "***"
+            parts.append(f"{item.name}={(shown(value) if isinstance(value, str) else value)!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
 
 DeviceType = Literal["RNG_CTRL", "RNG_CTRL_HIST", "RNG_BATT", "RNG_INVT", "RNG_INVT_HF", "RNG_DCC", "RNG_SHNT"]
 Variant = Literal["auto", "legacy", "rngrbp", "rngc", "rngpro", "g6", "generic", "riv4835"]
 
 
-class Device(Struct, frozen=True, kw_only=True):
-    """One module, and the device or devices behind it. `[device]`, and any number of `[device.NAME]` sections."""
+class Device(Section, frozen=True, kw_only=True):
+    """One Bluetooth module, and the device or devices behind it. Further ones have sections [device.NAME]."""
 
     section: str = "device"
     mac_addr: Annotated[
-        str, about("Bluetooth address of the module, like 80:6F:B0:0F:12:34. Left empty, the module is found by its alias.")
+        str,
+        about(
+            "Bluetooth address of the module, like 80:6F:B0:0F:12:34. Left empty, the module is found by its alias.",
+            example="80:6F:B0:0F:XX:XX",
+        ),
     ] = ""
     alias: Annotated[
-        str, about("Name of the module as it advertises itself (BT-TH-...). Also the name in topics and in Home Assistant.")
+        str,
+        about(
+            "Name of the module as it advertises itself (BT-TH-...). Also the name in topics and in Home Assistant. "
+            "Left empty: made from mac_addr; in [device.NAME] it is NAME."
+        ),
     ] = ""
     type: Annotated[
         DeviceType,
@@ -63,11 +113,14 @@ class Device(Struct, frozen=True, kw_only=True):
     ] = "keep"
 
 
-class Data(Struct, frozen=True, kw_only=True):
+class Data(Section, frozen=True, kw_only=True):
     """What is read, how often, and in which form it goes out."""
 
     enable_polling: Annotated[
-        bool, about("true: run for ever and read every poll_interval. false: read once, deliver, exit (for cron).")
+        bool,
+        about(
+            "true: run for ever and read every poll_interval. false: read once, deliver, exit (for cron).", example="true"
+        ),
     ] = False
     poll_interval: Annotated[float, about("Seconds between readings.", ge=1, le=86400)] = 60
     temperature_unit: Annotated[Literal["C", "F"], about("Unit of temperatures in MQTT and HTTP messages: C or F.")] = "C"
@@ -84,17 +137,17 @@ class Data(Struct, frozen=True, kw_only=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], about("How much the log says.")] = "info"
 
 
-class RemoteLogging(Struct, frozen=True, kw_only=True):
+class RemoteLogging(Section, frozen=True, kw_only=True):
     """JSON by HTTP POST to a server of yours."""
 
     enabled: Annotated[bool, about("Send each reading to url.")] = False
-    url: Annotated[str, about("Where to send, like https://example.com/post.php.")] = ""
+    url: Annotated[str, about("Where to send.", example="https://example.com/post.php")] = ""
     auth_header: Annotated[
         str, about('Sent as "Authorization: Bearer <auth_header>". Empty: no such header.', secret=True)
     ] = ""
 
 
-class Mqtt(Struct, frozen=True, kw_only=True):
+class Mqtt(Section, frozen=True, kw_only=True):
     """An MQTT broker, and Home Assistant through it."""
 
     enabled: Annotated[bool, about("Publish readings to a broker.")] = False
@@ -143,7 +196,7 @@ class Mqtt(Struct, frozen=True, kw_only=True):
     tls_insecure: Annotated[bool, about("Accept a certificate that names another host. Encrypted, but not safe.")] = False
 
 
-class Pvoutput(Struct, frozen=True, kw_only=True):
+class Pvoutput(Section, frozen=True, kw_only=True):
     """pvoutput.org. Free accounts may send one status per minute at most."""
 
     enabled: Annotated[bool, about("Send controller readings to PVOutput.")] = False
@@ -151,7 +204,7 @@ class Pvoutput(Struct, frozen=True, kw_only=True):
     system_id: Annotated[str, about("Number of your system at PVOutput.")] = ""
 
 
-class HomeAssistantProxy(Struct, frozen=True, kw_only=True):
+class HomeAssistantProxy(Section, frozen=True, kw_only=True):
     """Home Assistant without a broker, by the ESPHome native API (read by ha_proxy_example.py)."""
 
     enabled: Annotated[bool, about("Run the ESPHome native API.")] = False
@@ -191,3 +244,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def period(self, device: Device) -> float:
         """Seconds between two readings of `device`."""
         return device.poll_interval or self.data.poll_interval
+
+    def path(self, name: str) -> Path:
+        """Where a file named in the configuration lies: `~` is the home folder, a relative name starts at `folder`."""
+        return Path(self.folder) / os.path.expanduser(name)

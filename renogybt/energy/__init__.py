@@ -1,0 +1,1 @@
+"""Energy counted from power, and the file that keeps the totals."""

@@ -78,7 +78,7 @@ class SignMagnitude:
 class Choice:
     """A code that stands for a word. A code without a word reads `unknown (9)`: never hidden, never guessed.
 
-    `mask` cuts the code out of the number after shifting right by `shift`.
+    `mask` cuts the code out of the number after shifting right by `shift`. `absent` is the code for "no such value".
     """
 
     names: Mapping[int, str]
@@ -86,18 +86,21 @@ class Choice:
     shift: int = 0
     mask: int = 0xFFFF
     decimals: int | None = None
+    absent: int | None = None
 
     @property
     def options(self) -> list[str]:
         return list(dict.fromkeys(self.names.values()))
 
-    def decode(self, data: bytes) -> str:
+    def decode(self, data: bytes) -> str | None:
         _check(data, self.size)
         code = (int.from_bytes(data, "big") >> self.shift) & self.mask
+        if self.absent is not None and code == self.absent:
+            return None
         return self.names.get(code, f"unknown ({code})")
 
     def encode(self, value: Any, data: bytes) -> bytes:
-        code = next((c for c, name in self.names.items() if name == value), None)
+        code = self.absent if value is None else next((c for c, name in self.names.items() if name == value), None)
         if code is None:
             raise ValueError(f"{value!r} is none of {', '.join(self.names.values())}")
         width = self.mask & ((1 << (8 * self.size - self.shift)) - 1)
@@ -141,8 +144,26 @@ class Bit:
 
 
 @dataclass(frozen=True, slots=True)
+class NotZero:
+    """True unless the word is 0; `absent` is the word that means "no such value"."""
+
+    size: int = 2
+    absent: int | None = None
+    decimals: int | None = None
+
+    def decode(self, data: bytes) -> bool | None:
+        _check(data, self.size)
+        raw = int.from_bytes(data, "big")
+        return None if raw == self.absent else raw != 0
+
+    def encode(self, value: Any, data: bytes) -> bytes:
+        raw: int = self.absent if value is None and self.absent is not None else int(bool(value))
+        return raw.to_bytes(self.size, "big")
+
+
+@dataclass(frozen=True, slots=True)
 class Flags:
-    """Bits with names: the list of those that are set, lowest bit first. `offset` is added to a name's bit when looking.
+    """Bits with names: the list of those that are set, in the order of `names`.
 
     A set bit without a name reads `unknown (bit n)`, unless `others` says that the rest of the word means something else.
     """
@@ -155,9 +176,9 @@ class Flags:
     def decode(self, data: bytes) -> list[str]:
         _check(data, self.size)
         word = int.from_bytes(data, "big")
-        bits = range(8 * self.size)
-        known = [(bit, self.names.get(bit, "" if self.others else f"unknown (bit {bit})")) for bit in bits]
-        return [name for bit, name in known if name and word >> bit & 1]
+        known = [name for bit, name in self.names.items() if word >> bit & 1]
+        rest = () if self.others else (bit for bit in range(8 * self.size) if bit not in self.names)
+        return known + [f"unknown (bit {bit})" for bit in rest if word >> bit & 1]
 
     def encode(self, value: Any, data: bytes) -> bytes:
         word = int.from_bytes(data, "big")
@@ -216,7 +237,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Two ways to count one word, told apart by its size: below `limit` in 1/`below`, from there on in 1/`above`."""
+    """Two ways to count one word, told apart by its size: below `limit` in 1/`below`, from there on in 1/`above`.
+
+    `encode` counts in 1/`below`, the way that is proven.
+    """
 
     limit: int
     below: int

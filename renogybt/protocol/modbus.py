@@ -118,10 +118,10 @@ def payload_of(request: Request, frame: bytes) -> bytes:
         raise BadFrame("short", f"{len(frame)} of {size} bytes: {frame.hex()}")
     if len(frame) > size:
         raise BadFrame("length", f"{len(frame)} bytes where {size} were due: {frame.hex()}")
-    if not intact(frame):
-        raise BadFrame("crc", f"wrong checksum: {frame.hex()}")
     if request.unit not in (UNIVERSAL, frame[0]):
         raise BadFrame("address", f"unit {frame[0]} answered for unit {request.unit}: {frame.hex()}")
+    if not intact(frame):
+        raise BadFrame("crc", f"wrong checksum: {frame.hex()}")
     if function & EXCEPTION:
         raise Refused(frame[0], request.function, frame[2])
     if request.function == READ:

@@ -41,6 +41,7 @@ ENERGY_KWH = Quantity("kWh", "energy", INCREASING, precision=3)
 CHARGE = Quantity("Ah", "", MEASUREMENT, icon="mdi:battery-medium")
 CHARGED = Quantity("Ah", "", INCREASING, icon="mdi:battery-arrow-up")
 DISCHARGED = Quantity("Ah", "", INCREASING, icon="mdi:battery-arrow-down")
+STORED = Quantity("Wh", "energy_storage", MEASUREMENT, precision=0)
 DAYS = Quantity("d", "duration", INCREASING, diagnostic=True)
 COUNT = Quantity("", "", INCREASING, diagnostic=True)
 NUMBER = Quantity("", "", MEASUREMENT, diagnostic=True)
@@ -53,3 +54,17 @@ TIMESTAMP = Quantity(device_class="timestamp", diagnostic=True)
 CONNECTED = Quantity(device_class="connectivity", platform="binary_sensor", diagnostic=True)
 IDENTITY = Quantity(platform="")
 """Model, serial, versions and raw code words: in the JSON (and the device block), never an entity."""
+
+PEAK_VOLTAGE, PEAK_CURRENT, PEAK_POWER = (kind.but(diagnostic=True) for kind in (VOLTAGE, CURRENT, POWER))
+"""A day's lowest or highest value: a measurement, never a total."""
+INNER_TEMPERATURE, INNER_FREQUENCY = TEMPERATURE.but(diagnostic=True), FREQUENCY.but(diagnostic=True)
+SET_VOLTAGE, SET_CURRENT, SET_TEMPERATURE = (
+    kind.but(state_class="", diagnostic=True) for kind in (VOLTAGE, CURRENT, TEMPERATURE)
+)
+"""What somebody has set: no state class, because statistics of it would say nothing."""
+SET_FREQUENCY = FREQUENCY.but(state_class="", diagnostic=True)
+SET_PERCENT, SET_CAPACITY = Quantity("%", diagnostic=True), Quantity("Ah", diagnostic=True)
+SET_SECONDS, SET_MINUTES, SET_HOURS, SET_DAYS = (
+    Quantity(unit, "duration", diagnostic=True) for unit in ("s", "min", "h", "d")
+)
+SET_NUMBER = Quantity(diagnostic=True)

@@ -80,7 +80,8 @@ class Window:
     """A span the firmware is known to answer in one request; the reader never asks across an edge it does not know.
 
     `or_else` are spans (start, words) to ask instead, in turn, from a unit that does not answer this one. `optional`: not
-    every unit has it; its absence makes no cycle partial.
+    every unit has it; its absence makes no cycle partial. `timeout` seconds to wait where the family's own are not meant
+    (0: they are).
     """
 
     name: str
@@ -89,10 +90,15 @@ class Window:
     when: When = When.CYCLE
     or_else: tuple[tuple[int, int], ...] = ()
     optional: bool = False
+    timeout: float = 0.0
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
         return ((self.start, self.words), *self.or_else)
+
+    def inside(self, answered: Iterable[tuple[int, int]]) -> bool:
+        """Whether one of the spans (start, words) that have `answered` holds this window: then it need not be asked."""
+        return any(start <= self.start and self.start + self.words <= start + words for start, words in answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,9 @@ class Family:
 
     `client` is the predecessors' class name (published as `__client`). `units` are the bus addresses such a device has.
     `pacing` seconds between an answer and the next request, `timeout` seconds a complete answer may take. `stride` bytes
-    per address step (2 for registers, 1 for byte-addressed blocks).
+    per address step (2 for registers, 1 for byte-addressed blocks). `record_at`: every window is one record, laid out as
+    the fields from this address on, wherever the window itself begins; the fields are then no values of the device but of
+    a record. `block_in` finds the block among the bytes that a device sends without being asked.
     """
 
     key: str
@@ -138,11 +146,17 @@ class Family:
     pacing: float = 0.0
     timeout: float = 2.0
     stride: int = 2
+    record_at: int | None = None
+    block_in: Callable[[bytes], bytes | None] | None = None
 
     def __post_init__(self) -> None:
         for problem in problems(self):
             raise ValueError(f"table {self.key}: {problem}")
         object.__setattr__(self, "_layouts", {})
+        spans = [span for window in self.windows for span in window.spans]
+        covered = {item.key for span in spans for item, _ in self._inside(*span)}
+        object.__setattr__(self, "_rows", tuple(self._published(covered)))
+        object.__setattr__(self, "_respelt", tuple((row.was, row.key) for row in self.rows() if row.was))
 
     def row(self, key: str) -> Row | None:
         return next((row for row in self.rows() if row.key == key), None)
@@ -152,16 +166,8 @@ class Family:
 
         A field that no window covers is left out: this variant has no such value.
         """
-        covered = {item.key for start, words in self._spans() for item, _ in self._inside(start, words)}
-        keys: set[str] = set()
-        for item in self.fields:
-            if item.key in covered and item.key not in keys and _counted(item, counts):
-                keys.add(item.key)
-                yield item
-        for extra in self.derived:
-            if extra.key not in keys and _counted(extra, counts) and self._reachable(extra, covered):
-                keys.add(extra.key)
-                yield extra
+        rows: tuple[Row, ...] = self.__dict__["_rows"]
+        return (row for row in rows if _counted(row, counts))
 
     def keys(self, counts: Mapping[str, Any] | None = None) -> list[str]:
         """Every key such a device publishes, the predecessors' spellings included."""
@@ -184,15 +190,21 @@ class Family:
                 continue
             values[item.key] = value
         for item in self.fields:
-            count = values.get(item.only_if) if item.only_if else None
-            if count is not None and item.index >= count:
+            if not item.only_if:
+                continue
+            # A count that cannot be believed leaves open which of its rows exist.
+            beyond = item.only_if in values and item.index >= values[item.only_if]
+            if beyond or item.only_if in dropped:
                 values.pop(item.key, None)
                 if item.key in dropped:
                     dropped.remove(item.key)
         return Decoded(values, tuple(dropped))
 
     def derive(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """`values` with what follows from them: corrections, derived values, the predecessors' spellings."""
+        """`values` with what follows from them: corrections, derived values, the predecessors' spellings.
+
+        A result outside its plausible range is left out, and so is the value it was to correct.
+        """
         known = dict(values)
         for extra in self.derived:
             if extra.compute is None or not _counted(extra, known):
@@ -203,10 +215,10 @@ class Family:
             value = extra.compute(*given)
             if plausible(extra, value):
                 known[extra.key] = value
-        for row in self.rows():
-            if row.was and row.key in known:
-                known[row.was] = known[row.key]
-        return known
+            else:
+                known.pop(extra.key, None)
+        respelt: tuple[tuple[str, str], ...] = self.__dict__["_respelt"]
+        return known | {was: known[key] for was, key in respelt if key in known}
 
     def complete(self, values: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Every key of this device in table order, None where `values` has nothing."""
@@ -223,9 +235,16 @@ class Family:
             data[offset:stop] = item.codec.encode(value, bytes(data[offset:stop]))
         return bytes(data)
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        for window in self.windows:
-            yield from window.spans
+    def _published(self, covered: Iterable[str]) -> Iterator[Row]:
+        keys: set[str] = set()
+        for item in self.fields if self.record_at is None else ():
+            if item.key in covered:
+                keys.add(item.key)
+                yield item
+        for extra in self.derived:
+            if extra.key not in keys and self._reachable(extra, covered):
+                keys.add(extra.key)
+                yield extra
 
     def _reachable(self, extra: Derived, covered: Iterable[str]) -> bool:
         others = {item.key for item in self.derived}
@@ -236,6 +255,8 @@ class Family:
 
     def _inside(self, start: int, words: int) -> list[tuple[Field, int]]:
         """The fields wholly inside a span, each with its byte offset there."""
+        if self.record_at is not None:
+            start = self.record_at
         layouts: dict[tuple[int, int], list[tuple[Field, int]]] = self.__dict__["_layouts"]
         if (start, words) not in layouts:
             size = words * self.stride
@@ -266,6 +287,19 @@ def moved(fields: Iterable[Field], by: int) -> tuple[Field, ...]:
     return tuple(replace(item, at=item.at + by) for item in fields)
 
 
+def changed(fields: Iterable[Field], key: str, **changes: Any) -> tuple[Field, ...]:
+    """The same rows, that of `key` with some columns changed. Raises `KeyError` when there is none."""
+    rows = tuple(replace(item, **changes) if item.key == key else item for item in fields)
+    if not any(item.key == key for item in rows):
+        raise KeyError(key)
+    return rows
+
+
+def hidden(*fields: Field) -> tuple[Field, ...]:
+    """These rows, announced but off until the user switches them on."""
+    return tuple(replace(item, hidden=True) for item in fields)
+
+
 def label_of(row: Row) -> str:
     """The name a person reads: the row's own, or its key in words."""
     return row.label or row.key.replace("_", " ").capitalize()
@@ -281,7 +315,7 @@ def precision_of(row: Row) -> int | None:
 
 
 def problems(family: Family) -> Iterator[str]:
-    """What is wrong with a table: keys twice, rows sharing a bit they should not, needs that nothing provides."""
+    """What is wrong with a table: keys twice, rows sharing bytes they should not, needs that nothing provides."""
     seen: dict[str, Field] = {}
     for item in family.fields:
         if item.key in seen:
@@ -294,11 +328,23 @@ def problems(family: Family) -> Iterator[str]:
             yield f"{item.key} looks at bit {bit} of {item.codec.size} bytes"
         if any(bit >= 8 * item.codec.size for bit in getattr(item.codec, "names", ()) if hasattr(item.codec, "others")):
             yield f"{item.key} names a bit beyond its {item.codec.size} bytes"
+    yield from _overlaps(family)
     names = set(seen) | {extra.key for extra in family.derived}
     for extra in family.derived:
         for need in extra.needs:
             if need not in names and not (need.endswith("*") and any(name.startswith(need[:-1]) for name in names)):
                 yield f"{extra.key} needs {need}, which is no row"
+
+
+def _overlaps(family: Family) -> Iterator[str]:
+    """Rows may look at the same bytes only from the same start and in different ways (a raw word and its bits)."""
+    placed = sorted((item.at * family.stride + item.byte, item.codec.size, item.key, item) for item in family.fields)
+    for number, (start, size, key, item) in enumerate(placed):
+        for other_start, _, other_key, other in placed[number + 1 :]:
+            if other_start >= start + size:
+                break
+            if other_start > start or other.codec == item.codec:
+                yield f"{other_key} looks at the bytes of {key}"
 
 
 def _counted(row: Row, counts: Mapping[str, Any] | None) -> bool:

@@ -1,0 +1,1 @@
+"""The daemon: main loop, schedule, order of start and stop."""

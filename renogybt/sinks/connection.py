@@ -1,0 +1,288 @@
+"""The one connection to the broker. Everything about paho-mqtt is here.
+
+paho's own thread keeps the connection; its callbacks only append to `events` and wake the reader. A callback that raises
+would end that thread while paho still claims to be connected, so exceptions are suppressed there and the thread is watched.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from renogybt.settings import Mqtt
+from renogybt.sinks.outbox import Message
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+QUEUE = 100
+"""Unconfirmed messages paho may hold; its own limit would be 65535, more than a small machine has memory for."""
+SHORT, KICKS = 10.0, 3
+"""A connection that ends within so many seconds, so many times in a row, is being thrown out by a namesake."""
+SLOWEST = 30
+RESTART_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The broker accepted the connection."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt to connect came to nothing; `answered` when the broker itself said no."""
+
+    reason: str
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The connection, or an attempt to connect, ended. `anew`: paho starts from nothing and has forgotten its queue."""
+
+    at: float
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    topic: str
+    payload: str
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The broker has the message (QoS 1), or it has left this machine (QoS 0)."""
+
+    number: int
+
+
+Event = Up | Failed | Down | Arrived | Sent
+
+
+class Connection:
+    """Connects, reconnects and tells what happens. Owned by one thread; only `events` is filled by paho's."""
+
+    def __init__(self, mqtt: Mqtt, client_id: str, will: Message | None, folder: str, wake: Callable[[], None]) -> None:
+        self._mqtt, self._id, self._will, self._folder, self._wake = mqtt, client_id, will, Path(folder), wake
+        self.where = f"{mqtt.server}:{mqtt.port}"
+        self.events: deque[Event] = deque()
+        self.up = False
+        self.trouble = ""
+        self._said = ""
+        self._client: Client | None = None
+        self._thread: threading.Thread | None = None
+        self._next_start = 0.0
+        self._up_since = 0.0
+        self._answered = False
+        self._kicks = 0
+
+    def supervise(self, now: float) -> None:
+        """Start paho's thread, and again when it has died. To be called every few seconds."""
+        if self.up and self._kicks and now - self._up_since >= SHORT:
+            self._steady()
+        if now < self._next_start or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._next_start = now + RESTART_PAUSE
+        if self._client is not None:
+            self.say(f"the network thread to broker {self.where} had ended; starting it anew")
+            self._client.disconnect()
+            self.events.append(Down(now, anew=True))
+        try:
+            self._client = self._made()
+        except OSError as error:  # ssl.SSLError is one
+            self._client = None
+            self.say(f"cannot use the TLS files of [mqtt]: {_file_fault(error)}; check tls_ca, tls_cert and tls_key")
+            return
+        except ValueError as error:  # UnicodeError is one
+            self._client = None
+            self.say(f"cannot connect to broker {self.where}: {error}; check server and the TLS files in [mqtt]")
+            return
+        others = set(threading.enumerate())
+        self._client.loop_start()
+        started = [t for t in threading.enumerate() if t not in others and t.name.startswith("paho")]
+        self._thread = started[0] if started else None
+
+    def _made(self) -> Client:
+        mqtt = self._mqtt
+        mqtt.server.encode("idna")  # a name that cannot be asked for would end paho's thread
+        client = Client(CallbackAPIVersion.VERSION2, client_id=self._id, clean_session=True)
+        client.suppress_exceptions = True
+        client.connect_timeout = CONNECT_TIMEOUT
+        client.reconnect_delay_set(1, SLOWEST)
+        client.max_queued_messages_set(QUEUE)
+        if mqtt.user:
+            client.username_pw_set(mqtt.user, mqtt.password or None)
+        if mqtt.tls:
+            client.tls_set(self._path(mqtt.tls_ca), self._path(mqtt.tls_cert), self._path(mqtt.tls_key))
+            client.tls_insecure_set(mqtt.tls_insecure)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, self._will.qos, self._will.retain)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.connect_async(mqtt.server, mqtt.port, mqtt.keepalive)
+        return client
+
+    def _path(self, name: str) -> str | None:
+        return str(self._folder / Path(name).expanduser()) if name else None
+
+    def take(self) -> list[Event]:
+        """What happened since the last call, after the connection's own conclusions from it."""
+        taken = [self.events.popleft() for _ in range(len(self.events))]
+        for event in taken:
+            if isinstance(event, Up):
+                self._came_up(event.at)
+            elif isinstance(event, Failed):
+                self._answered = event.answered
+                self.say(f"broker {self.where} did not accept the connection: {event.reason}")
+            elif isinstance(event, Down):
+                self._went_down(event.at)
+        return taken
+
+    def _came_up(self, now: float) -> None:
+        self.up, self._answered, self._up_since = True, True, now
+        if self._kicks < KICKS:
+            log.info("connected to broker %s as %s", self.where, self._id)
+            self.trouble = self._said = ""
+
+    def _went_down(self, now: float) -> None:
+        was_up, self.up = self.up, False
+        if was_up:
+            self._kicks = self._kicks + 1 if now - self._up_since < SHORT else 0
+            if self._kicks >= KICKS:
+                self._back_off()
+            else:
+                self.say(f"connection to broker {self.where} lost; connecting again")
+        elif not self._answered:
+            hint = "does it want a client certificate (tls_cert, tls_key)" if self._mqtt.tls else "is this its TLS port"
+            self.say(f"broker {self.where} did not accept the connection: it closed it without a word; {hint}?")
+        self._answered = False
+
+    def _back_off(self) -> None:
+        pause = min(SLOWEST, 5 * 2 ** (self._kicks - KICKS))
+        if self._client is not None:
+            self._client.reconnect_delay_set(pause, SLOWEST)
+        self.say(
+            f"broker {self.where} ends the connection again and again soon after accepting it; probably another program "
+            f"uses the client id {self._id} too: give one of them another client_id in [mqtt]"
+        )
+
+    def _steady(self) -> None:
+        self._kicks = 0
+        self.trouble = self._said = ""
+        if self._client is not None:
+            self._client.reconnect_delay_set(1, SLOWEST)
+
+    def say(self, trouble: str) -> None:
+        """Report a trouble once, until it changes or is over."""
+        self.trouble = trouble
+        if trouble != self._said:
+            self._said = trouble
+            log.warning("%s", trouble)
+
+    def subscribe(self, filters: Iterable[str]) -> None:
+        wanted = [(each, 0) for each in filters]
+        if self._client is not None and wanted:
+            self._client.subscribe(wanted)
+
+    def unsubscribe(self, filters: Iterable[str]) -> None:
+        wanted = list(filters)
+        if self._client is not None and wanted:
+            self._client.unsubscribe(wanted)
+
+    def publish(self, message: Message) -> int | None:
+        """Hand a message to paho; its number, or None when it takes no more now. Never waits."""
+        if self._client is None or not self.up:
+            return None
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain)
+        refused = info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE or (message.qos == 0 and info.rc)
+        return None if refused else info.mid
+
+    def close(self, timeout: float) -> bool:
+        """Say goodbye and wait for paho's thread. True when it has ended.
+
+        `loop_stop` would wait for ever for confirmations that do not come; `disconnect` lets the thread end by itself.
+        """
+        if self._client is not None:
+            self._client.disconnect()
+        if self._thread is not None:
+            self._thread.join(max(0.0, timeout))
+            return not self._thread.is_alive()
+        return True
+
+    def _post(self, event: Event) -> None:
+        self.events.append(event)
+        self._wake()
+
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._post(Failed(refusal(str(reason)), True) if reason.is_failure else Up(time.monotonic()))
+
+    def _on_connect_fail(self, client: Client, userdata: Any) -> None:
+        self._post(Failed(failure(sys.exc_info()[1], self._mqtt.tls), False))  # paho calls this while handling the error
+
+    def _on_disconnect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self._post(Down(time.monotonic()))
+
+    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        self._post(Arrived(message.topic, message.payload.decode("utf-8", "replace"), message.retain))
+
+    def _on_publish(self, client: Client, userdata: Any, number: int, reason: Any, properties: Any) -> None:
+        self._post(Sent(number))
+
+
+def refusal(reason: str) -> str:
+    """Why a broker that answered said no, and what to do. `reason` in the words of the protocol."""
+    lowered = reason.lower()
+    if "authorized" in lowered or "password" in lowered:
+        return f"{lowered}; check user and password in [mqtt]"
+    if "identifier" in lowered:
+        return f"{lowered}; check client_id in [mqtt]"
+    return lowered
+
+
+def failure(error: BaseException | None, tls: bool) -> str:
+    """Why no connection came about, and what to do."""
+    match error:
+        case ConnectionRefusedError():
+            return "connection refused; is the broker running, and is port in [mqtt] right?"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted ({error.verify_message}); check server and tls_ca in [mqtt]"
+        case ssl.SSLError():
+            return (
+                f"no TLS ({error.reason or error}); is port in [mqtt] its TLS port, and does it want a client certificate?"
+            )
+        case socket.gaierror():
+            return "unknown host; check server in [mqtt] and this machine's network"
+        case TimeoutError():
+            hint = "; is this its TLS port?" if tls else ""
+            return f"no answer within {CONNECT_TIMEOUT:g} s{hint}"
+        case OSError() if error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            return "host not reachable; check server in [mqtt] and this machine's network"
+        case ConnectionResetError():
+            return "it closed the connection at once; is port in [mqtt] right?"
+    return str(error) if error is not None else "unknown reason"
+
+
+def _file_fault(error: OSError) -> str:
+    name = f" {os.fsdecode(error.filename)}" if error.filename else ""
+    return f"{error.strerror or error}{name}"

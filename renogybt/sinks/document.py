@@ -1,0 +1,92 @@
+"""The JSON of one reading, as the predecessors published it, with every key of the device every time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from renogybt import devices
+from renogybt.protocol.table import Family, Row, precision_of
+from renogybt.reading import Reading
+
+FUNCTION, DEVICE, CLIENT = "function", "__device", "__client"
+CELSIUS, FAHRENHEIT = "°C", "°F"
+FEWEST, MOST = 3, 6
+"""Decimals kept at least and at most: enough for every register, few enough to lose the noise of binary fractions."""
+
+
+def document(reading: Reading, temperature_unit: str, fields: Sequence[str]) -> dict[str, Any]:
+    """What goes out for `reading`: `function`, its values in table order, `__device` and `__client`.
+
+    `temperature_unit` C or F; `fields` as in [data], empty for everything. A value that was not read is None.
+    """
+    family = devices.family(reading.family)
+    rows = rows_by_name(family)
+    found: dict[str, Any] = {FUNCTION: "READ"}
+    for key, value in reading.values.items():
+        row = rows.get(key)
+        if temperature_unit == "F" and row is not None and row.quantity.unit == CELSIUS:
+            value = fahrenheit(value)
+        found[key] = cleaned(value, digits(row))
+    found[DEVICE] = reading.name or reading.identity.alias
+    found[CLIENT] = family.client
+    return {key: value for key, value in found.items() if wanted(key, fields)}
+
+
+def wanted(key: str, fields: Sequence[str]) -> bool:
+    """Whether `key` is to be published. A list in which nothing is known publishes nothing, never everything."""
+    return not fields or any(fnmatchcase(key, name) for name in fields)
+
+
+def unknown_fields(fields: Sequence[str], family: Family) -> list[str]:
+    """Those names and patterns in `fields` that fit no key of this family; to be reported once."""
+    keys = {FUNCTION, DEVICE, CLIENT, *family.keys()}
+    return [name for name in fields if not any(fnmatchcase(key, name) for key in keys)]
+
+
+def rows_by_name(family: Family) -> dict[str, Row]:
+    """Each key the family may publish, the predecessors' spellings included, with its row."""
+    rows: dict[str, Row] = {}
+    table: tuple[Row, ...] = (*family.derived, *family.fields)
+    for row in table:
+        rows[row.key] = row
+        if row.was:
+            rows[row.was] = row
+    return rows
+
+
+def digits(row: Row | None) -> int:
+    """Decimals to keep of this row's value."""
+    own = precision_of(row) if row is not None else MOST
+    return min(MOST, max(FEWEST, own or 0))
+
+
+def fahrenheit(value: Any) -> Any:
+    """Degrees Celsius to Fahrenheit, also inside lists; what is no number stays."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return round(value * 9 / 5 + 32, 2)
+    if isinstance(value, list | tuple):
+        return [fahrenheit(item) for item in value]
+    return value
+
+
+def celsius(value: Any) -> Any:
+    """Degrees Fahrenheit to Celsius; what is no number stays."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return round((value - 32) * 5 / 9, 2)
+
+
+def cleaned(value: Any, decimals: int = MOST) -> Any:
+    """`value` as JSON can carry it: floats without noise, None for NaN and infinity, lists and records likewise."""
+    if isinstance(value, float):
+        return round(value, decimals) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): cleaned(item, decimals) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item, decimals) for item in value]
+    return value

@@ -1,0 +1,291 @@
+"""What is said to the broker and when; lives in the mqtt thread."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from renogybt import devices
+from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.settings import Settings
+from renogybt.sinks.announce import Announcer, Wave, encoded, retained
+from renogybt.sinks.connection import Arrived, Connection, Down, Sent, Up
+from renogybt.sinks.discovery import OFFLINE, ONLINE
+from renogybt.sinks.document import document
+from renogybt.sinks.link import link_document
+from renogybt.sinks.outbox import Message, Outbox
+from renogybt.sinks.topics import Topics, node_of
+from renogybt.version import __version__
+
+log = logging.getLogger(__name__)
+
+READ_BACK = 3.0
+"""Seconds to wait for what the broker holds; normally our own word comes back within milliseconds and ends the wait."""
+SHORTEST, LONGEST = 0.05, 5.0
+BUSY = 0.2
+"""Seconds between rounds while confirmations are due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    identity: Identity
+    figures: LinkFigures
+
+
+News = Reading | Failure | Figures | Message
+
+
+def birth_delay() -> float:
+    """Not all bridges of a house should speak in the same moment when Home Assistant has started."""
+    return random.uniform(0, 3)
+
+
+class Session:
+    """Turns readings into messages and keeps the broker's picture right over reconnects and restarts.
+
+    `daemon` false: a single run for cron, which confirms everything and does not say that it goes away.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        identities: Sequence[Identity] | None,
+        topics: Topics,
+        connection: Connection,
+        *,
+        daemon: bool,
+        host: str,
+        started: str,
+        jitter: Callable[[], float] = birth_delay,
+    ) -> None:
+        self._settings, self._daemon, self._jitter, self.topics = settings, daemon, jitter, topics
+        self._host, self._started = host, started
+        self.connection = connection
+        self.outbox = Outbox()
+        self._announcer = Announcer(topics, identities, settings.data.temperature_unit, settings.data.fields, host)
+        announced, choice = topics.form != "none", settings.mqtt.retain
+        self._retain = announced if choice == "auto" else choice == "true"
+        self.qos = settings.mqtt.qos if daemon else 1
+        self._spoken_for = {node_of(identity): identity for identity in identities or ()}
+        self._documents: dict[str, dict[str, dict[str, Any]]] = {}
+        self._newest: dict[str, Message] = {}
+        self._waves: deque[Wave] = deque()
+        self._current: Wave = []
+        self._pending: dict[str, None] = {}
+        self._unconfirmed: dict[int, Message] = {}
+        self._open = self._left = False
+        self._read_back_until = 0.0
+        self._birth_at: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits for delivery or confirmation."""
+        announcing = self._waves or (self._pending and self.topics.form != "none")
+        return not (self.outbox or self._unconfirmed or announcing)
+
+    @property
+    def waiting(self) -> int:
+        return len(self.outbox) + len(self._unconfirmed)
+
+    def take(self, news: News) -> None:
+        """Put what follows from `news` into the outbox."""
+        match news:
+            case Reading():
+                self._reading(news)
+            case Failure():
+                self._available(news.identity, OFFLINE)
+            case Figures():
+                self._figures(news)
+            case Message():
+                self.outbox.put(news if self._daemon else news._replace(qos=1))
+
+    def _reading(self, reading: Reading) -> None:
+        family, identity = devices.family(reading.family), reading.identity
+        content = document(reading, self._settings.data.temperature_unit, self._settings.data.fields)
+        node = node_of(identity)
+        parts = self._documents.setdefault(node, {})
+        parts[family.client] = content
+        merged: dict[str, Any] = {}  # a controller and its history are one device
+        for part in parts.values():
+            merged |= part
+        self._say(Message(self.topics.state(identity), encoded(merged | content), self.qos, self._retain))
+        if self._announcer.remember(reading, family):
+            self._pending[node] = None
+        self._available(identity, ONLINE)
+
+    def _figures(self, news: Figures) -> None:
+        content = link_document(news.figures)
+        if self._announcer.remember_link(news.identity, content):
+            self._pending[node_of(news.identity)] = None
+        self._say(Message(self.topics.link(news.identity), encoded(content), self.qos, self._retain))
+
+    def _available(self, identity: Identity, word: str) -> None:
+        self._spoken_for[node_of(identity)] = identity
+        message = retained(self.topics.availability(identity), word)
+        if self._newest.get(message.topic) != message:
+            self._say(message)
+
+    def _say(self, message: Message) -> None:
+        self._newest[message.topic] = message
+        self.outbox.put(message)
+
+    def round(self, now: float, leaving: bool = False, hurry: bool = False) -> float:
+        """One round of work at monotonic time `now`; returns the seconds until the next is due.
+
+        `leaving`: say the last words once; `hurry`: there is no time left to space messages out.
+        """
+        for event in self.connection.take():
+            self._event(event, now)
+        self.connection.supervise(now)
+        if leaving and not self._left and self._daemon:
+            self._last_words()
+        self._left = leaving
+        if not self.connection.up:
+            return LONGEST
+        if not self._open:
+            if now < self._read_back_until and not hurry:
+                return self._read_back_until - now
+            self._open_up()
+        if self._birth_at is not None and now >= self._birth_at:
+            self._announce_all()
+        self._advance()
+        stuck = self._send(now, hurry)
+        return self._pause(now, stuck)
+
+    def _pause(self, now: float, stuck: bool) -> float:
+        waits = [LONGEST]
+        if (due := self.outbox.next_due(now)) is not None:
+            waits.append(max(BUSY if stuck else SHORTEST, due))
+        if self._waves or self._pending:
+            waits.append(BUSY)
+        if self._birth_at is not None:
+            waits.append(self._birth_at - now)
+        return max(0.0, min(waits))
+
+    def _event(self, event: object, now: float) -> None:
+        match event:
+            case Up():
+                self._came_up(now)
+            case Down():
+                self._went_down(event.anew)
+            case Sent():
+                self._unconfirmed.pop(event.number, None)
+            case Arrived():
+                self._arrived(event, now)
+
+    def _came_up(self, now: float) -> None:
+        """Listen first, then speak. Our own word on the bridge's topic, when it returns, follows all that was kept."""
+        self._announcer.forget_broker()
+        filters = [self.topics.bridge_info, self.topics.bridge_availability]
+        if self.topics.form != "none":
+            filters.append(self.topics.birth)
+        self.connection.subscribe([*self._announcer.filters(), *filters])
+        self._direct(retained(self.topics.bridge_availability, ONLINE))
+        self._read_back_until = now + READ_BACK if self.topics.form != "none" else now
+
+    def _went_down(self, anew: bool) -> None:
+        self._open, self._birth_at = False, None
+        self._waves.clear()
+        self._current = []
+        lost = {n: m for n, m in self._unconfirmed.items() if anew or m.qos == 0}  # paho itself repeats the others
+        for number in lost:
+            del self._unconfirmed[number]
+        for message in [*self.outbox.clear(), *lost.values()]:
+            if not self.topics.parts_of(message.topic):  # announcements are made anew
+                self.outbox.restore(message)
+
+    def _arrived(self, event: Arrived, now: float) -> None:
+        if event.topic == self.topics.bridge_availability:
+            if not event.retained and event.payload == ONLINE:
+                self._read_back_until = now
+            elif not event.retained and event.payload == OFFLINE and self._daemon and not self._left:
+                self.outbox.put(retained(self.topics.bridge_availability, ONLINE))
+        elif event.topic == self.topics.bridge_info:
+            if event.retained:
+                self.connection.subscribe(self._announcer.more_filters(_record(event.payload)))
+        elif event.topic == self.topics.birth:
+            if event.payload.strip() == ONLINE and not event.retained and self._birth_at is None:
+                self._birth_at = now + self._jitter()
+        elif event.retained:
+            for message in self._announcer.read_back(event.topic, event.payload):
+                self._newest.pop(message.topic, None)
+                self.outbox.put(message)
+
+    def _open_up(self) -> None:
+        """What the broker holds is known. Announce everything, then availability, then the newest of each topic."""
+        self._open = True
+        self.connection.unsubscribe(self._announcer.filters())
+        waiting = {message.topic: message for message in self.outbox.clear()}
+        self._announce_all()
+        for topic, message in self._newest.items():
+            if message.retain or topic in waiting:
+                self.outbox.put(message)
+        for topic, message in waiting.items():
+            if topic not in self._newest:
+                self.outbox.put(message)
+
+    def _announce_all(self) -> None:
+        born, self._birth_at = self._birth_at is not None, None
+        self.outbox.put(retained(self.topics.bridge_info, encoded(self._info())))
+        self._pending.clear()
+        self._waves.extend(self._announcer.waves(self._announcer.announced, bridge=True))
+        self._advance()
+        if born:
+            self.outbox.put(retained(self.topics.bridge_availability, ONLINE))
+            for message in self._newest.values():
+                self.outbox.put(message)
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "node": self.topics.bridge_node,
+            "host": self._host,
+            "started": self._started,
+            "discovery": self.topics.form,
+            "devices": self._announcer.devices,
+        }
+
+    def _advance(self) -> None:
+        """Announce what is pending; let the next wave go when the one before has left."""
+        if not self._waves and self._pending and not self.outbox.holds_any(m.topic for m in self._current):
+            nodes = [node for node in self._pending if node in self._announcer.announced]
+            self._pending.clear()
+            self._waves.extend(self._announcer.waves(nodes))
+        if self._waves and not self.outbox.holds_any(m.topic for m in self._current):
+            self._current = self._waves.popleft()
+            for message in self._current:
+                self.outbox.put(message)
+
+    def _last_words(self) -> None:
+        ours = [self.topics.availability(identity) for identity in self._spoken_for.values()]
+        for topic in [*ours, self.topics.bridge_availability]:
+            self._say(retained(topic, OFFLINE))
+
+    def _send(self, now: float, hurry: bool) -> bool:
+        """Hand over what is due; True when the connection takes no more now."""
+        due = self.outbox.due(now, hurry)
+        for index, message in enumerate(due):
+            if not self._direct(message):
+                for unsent in due[index:]:
+                    self.outbox.restore(unsent)
+                return True
+        return False
+
+    def _direct(self, message: Message) -> bool:
+        number = self.connection.publish(message)
+        if number is not None:
+            self._unconfirmed[number] = message
+        return number is not None
+
+
+def _record(payload: str) -> dict[str, Any]:
+    try:
+        content = json.loads(payload)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

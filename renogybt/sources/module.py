@@ -1,0 +1,141 @@
+"""All devices of one configuration section: one reading cycle over one borrowed connection."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from renogybt.errors import ConnectFailed, DeviceError, LinkError, NoAdapter, NotFound, Wedged
+from renogybt.link import Link
+from renogybt.protocol.table import Gatt
+from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.settings import Device, Settings
+from renogybt.sources.bank import Bank
+from renogybt.sources.history import History
+from renogybt.sources.modbus_device import ModbusDevice
+from renogybt.sources.shunt import Shunt
+from renogybt.sources.unit import Tally
+
+log = logging.getLogger(__name__)
+Report = Callable[[Reading | Failure | tuple[Identity, LinkFigures]], None]
+REST, LONGEST_REST = 30.0, 300.0
+"""Seconds a silent unit among answering neighbours is left alone, doubling up to the longest."""
+
+
+class Radio(Protocol):
+    """What lends connections: Bluetooth or the simulator."""
+
+    def lend(self, device: Device, gatt: Gatt) -> AbstractAsyncContextManager[Link]: ...
+
+    def rssi(self, device: Device) -> int | None: ...
+
+
+class Source:
+    """One device and how well its link does."""
+
+    def __init__(self, reader: ModbusDevice | Shunt | History, device: Device) -> None:
+        self.reader, self.device = reader, device
+        self.identity = reader.identity
+        self.reads = self.errors = 0
+        self.last_update: float | None = None
+        self.last_error = ""
+        self.resting_until = 0.0
+        self._rest = REST
+
+    def succeeded(self, at: float) -> None:
+        self.reads += 1
+        self.last_update, self.last_error = at, ""
+        self.resting_until, self._rest = 0.0, REST
+
+    def failed(self, error: str) -> None:
+        self.errors += 1
+        self.last_error = error
+
+    def rest(self, now: float) -> None:
+        """Leave a unit that is silent among neighbours alone for a while: each question costs a time-out."""
+        if self.identity.shared:
+            self.resting_until = now + self._rest
+            self._rest = min(LONGEST_REST, 2 * self._rest)
+
+    def figures(self, radio: Radio) -> LinkFigures:
+        tally: Tally = self.reader.tally if isinstance(self.reader, Shunt) else self.reader.unit.tally
+        return LinkFigures(
+            connected=not self.last_error,
+            rssi=radio.rssi(self.device),
+            reads=self.reads,
+            read_errors=self.errors,
+            crc_errors=tally.crc_errors,
+            timeouts=tally.timeouts,
+            reconnects=tally.reconnects,
+            last_update=self.last_update,
+            last_error=self.last_error,
+        )
+
+
+class Section:
+    """The devices of one `[device]` section, read one after the other."""
+
+    def __init__(self, device: Device, settings: Settings) -> None:
+        self.device = device
+        self.sources = [Source(reader(identity, device), device) for identity in identities(device, settings)]
+        several_batteries = device.type == "RNG_BATT" and len(device.device_id) > 1
+        combined = Identity(device.mac_addr or device.alias, None, device.alias, True)
+        self.bank = Bank(combined, device.device_id) if several_batteries else None
+
+    @property
+    def identities(self) -> list[Identity]:
+        """Everything this section makes readings of."""
+        return [source.identity for source in self.sources] + ([self.bank.identity] if self.bank else [])
+
+    async def cycle(self, radio: Radio, report: Report) -> None:
+        """Read every device once and report each as soon as it is read."""
+        now = time.monotonic()
+        due = [source for source in self.sources if now >= source.resting_until]
+        for source in self.sources:
+            if source not in due:
+                report(Failure(source.identity, source.last_error, now, time.time()))
+        if not due:
+            return
+        pending = list(due)
+        try:
+            async with radio.lend(self.device, self.sources[0].reader.gatt) as link:
+                for source in due:
+                    await self._read(source, link, report)
+                    pending.remove(source)
+        except LinkError as error:
+            for source in pending:
+                source.failed(str(error))
+                report(Failure(source.identity, str(error), time.monotonic(), time.time()))
+        for source in due:
+            report((source.identity, source.figures(radio)))
+
+    async def _read(self, source: Source, link: Link, report: Report) -> None:
+        """Read one device. Raises when there is no connection to the module any more, which concerns all its devices."""
+        try:
+            reading = await source.reader.read(link)
+        except (NotFound, ConnectFailed, NoAdapter, Wedged):
+            raise
+        except (LinkError, DeviceError) as error:
+            source.failed(str(error))
+            source.rest(time.monotonic())
+            report(Failure(source.identity, str(error), time.monotonic(), time.time()))
+        else:
+            source.succeeded(reading.taken_at)
+            report(reading)
+
+
+def identities(device: Device, settings: Settings) -> Iterator[Identity]:
+    """Who lives behind the module of `device`; `shared` when the whole configuration knows more than one there."""
+    mac = device.mac_addr or device.alias
+    neighbours = sum(len(other.device_id) for other in settings.devices if (other.mac_addr or other.alias) == mac)
+    for unit in device.device_id:
+        yield Identity(mac, unit, device.alias, neighbours > 1)
+
+
+def reader(identity: Identity, device: Device) -> Any:
+    """What reads a device of this type."""
+    makers: dict[str, Any] = {"RNG_SHNT": Shunt, "RNG_CTRL_HIST": History}
+    return makers.get(device.type, ModbusDevice)(identity, device)

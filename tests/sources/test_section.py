@@ -1,0 +1,106 @@
+"""The devices of one section: neighbours do not disturb each other, and the bank says what it knows."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from renogybt.errors import NotFound
+from renogybt.reading import Failure, LinkFigures, Reading
+from renogybt.settings import Device, Settings
+from renogybt.sources import module as module_under_test
+from renogybt.sources.module import Section
+from tests.sources.scripted import ScriptedLink, ScriptedRadio
+from tests.sources.test_modbus_device import battery
+
+MAC = "AA:BB:CC:DD:EE:FF"
+
+
+def section(units: tuple[int, ...] = (48, 49, 50, 51)) -> Section:
+    device = Device(mac_addr=MAC, alias="BT-TH-1", type="RNG_BATT", device_id=units)
+    return Section(device, Settings(devices=(device,)))
+
+
+def cycle(section: Section, link: ScriptedLink) -> list[Any]:
+    news: list[Any] = []
+    asyncio.run(section.cycle(ScriptedRadio(link), news.append))
+    return news
+
+
+def hub(*present: int) -> ScriptedLink:
+    return ScriptedLink({unit: battery(current=float(unit - 40)) for unit in present})
+
+
+def test_four_batteries_are_read_over_one_connection_each_with_its_own_values() -> None:
+    link = hub(48, 49, 50, 51)
+    readings = [item for item in cycle(section(), link) if isinstance(item, Reading)]
+    assert {r.identity.unit: r.values["current"] for r in readings} == {48: 8.0, 49: 9.0, 50: 10.0, 51: 11.0}
+    assert [r.identity.uid for r in readings] == [f"aabbccddeeff_{unit}" for unit in (48, 49, 50, 51)]
+    assert link.renewals == 0
+
+
+def test_a_dead_id_never_blanks_its_neighbours() -> None:
+    news = cycle(section(), hub(48, 50, 51))
+    assert [item.identity.unit for item in news if isinstance(item, Reading)] == [48, 50, 51]
+    (failure,) = [item for item in news if isinstance(item, Failure)]
+    assert failure.identity.unit == 49
+    assert "no answer" in failure.error
+
+
+def test_a_dead_id_is_left_alone_for_a_while_but_stays_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(module_under_test.time, "monotonic", lambda: now[0])
+    house, link = section(), hub(48, 50, 51)
+    cycle(house, link)
+    asked = sum(unit == 49 for unit, _, _ in link.asked)
+    now[0] += 10
+    news = cycle(house, link)
+    assert sum(unit == 49 for unit, _, _ in link.asked) == asked
+    assert [item.identity.unit for item in news if isinstance(item, Failure)] == [49]
+    now[0] += 30
+    link.units[49] = battery()
+    news = cycle(house, link)
+    assert [item.identity.unit for item in news if isinstance(item, Reading)] == [48, 49, 50, 51]
+
+
+def test_an_absent_module_fails_all_its_devices_at_once_with_the_reason() -> None:
+    class Absent(ScriptedRadio):
+        def lend(self, device: Any, gatt: Any) -> Any:
+            raise NotFound("BT-TH-1 was not seen")
+
+    news: list[Any] = []
+    asyncio.run(section().cycle(Absent(hub()), news.append))
+    assert [item.error for item in news if isinstance(item, Failure)] == ["BT-TH-1 was not seen"] * 4
+
+
+def test_link_figures_follow_each_cycle() -> None:
+    figures = {item[0].unit: item[1] for item in cycle(section(), hub(48, 49, 50)) if isinstance(item, tuple)}
+    assert figures[48] == LinkFigures(connected=True, rssi=-60, reads=1, last_update=figures[48].last_update)
+    assert not figures[51].connected
+    assert figures[51].read_errors == 1
+    assert figures[51].timeouts == 2
+
+
+def test_the_bank_sums_what_is_known_of_all_and_holds_what_must_not_shrink() -> None:
+    house = section((48, 49))
+    assert house.bank is not None
+
+    def readings(*present: int) -> dict[int, Reading]:
+        news = cycle(section((48, 49)), hub(*present))
+        return {item.identity.unit: item for item in news if isinstance(item, Reading) and item.identity.unit is not None}
+
+    both = house.bank.combine(readings(48, 49), 1.0, 1.0).values
+    assert both["combined_current"] == 17.0
+    assert both["combined_capacity"] == 200.0
+    assert both["combined_charge_percentage"] == 99.94
+    assert both["combined_voltage"] == 13.2
+    assert both["battery_49_temperature_min"] == -1.5
+    assert both["batteries_online"] == 2
+    one = house.bank.combine(readings(48), 2.0, 2.0)
+    assert one.values["combined_current"] is None
+    assert one.values["combined_charge_percentage"] is None
+    assert one.values["combined_capacity"] == 200.0
+    assert one.values["battery_49_cell_voltage_max"] is None
+    assert one.values["battery_48_cell_voltage_max"] == 3.3
+    assert one.values["batteries_online"] == 1
+    assert one.missing == ("battery 49",)

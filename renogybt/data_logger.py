@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from configparser import ConfigParser
+from configparser import RawConfigParser
 from typing import Any
 
 from renogybt import devices
@@ -33,7 +33,7 @@ class DataLogger:
 
     def __init__(
         self,
-        config: Settings | ConfigParser,
+        config: Settings | RawConfigParser,
         identities: Iterable[Identity] | None = None,
         *,
         daemon: bool | None = None,
@@ -153,7 +153,7 @@ def _json(content: Any) -> str:
     return json.dumps(cleaned(content), ensure_ascii=False, allow_nan=False)
 
 
-def _converted(parser: ConfigParser) -> Settings:
+def _converted(parser: RawConfigParser) -> Settings:
     from renogybt.config import load_parser
 
     return load_parser(parser)

@@ -7,7 +7,6 @@ made from them. `secret` marks what must never be shown; it may also be given as
 from __future__ import annotations
 
 import os
-import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
@@ -39,9 +38,13 @@ def secrets(kind: type[Struct]) -> frozenset[str]:
 def shown(value: str) -> str:
     """`value` fit for a log: without the user name, password and query that an address may carry, and printable."""
     value = "".join(char if char.isprintable() else "?" for char in value)
-    if "://" not in value:
-        return re.sub(r"[^\s@:]*:\S*@", "***@", value)
-    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)\S*@", "***@", value))
+    scheme, mark, rest = value.partition("://")
+    if mark:
+        _, at, rest = rest.rpartition("@")
+        host, query, _ = rest.partition("?")
+        return f"{scheme}://{'***@' if at else ''}{host}{'?***' if query else ''}"
+    user, _, host = value.rpartition("@")
+    return f"***@{host}" if ":" in user else value
 
 
 class Section(Struct, frozen=True, kw_only=True):

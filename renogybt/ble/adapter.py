@@ -20,10 +20,13 @@ from bleak.backends.scanner import AdvertisementData
 
 from renogybt.ble.bounded import bounded
 from renogybt.ble.faults import TRANSIENT, translate
+from renogybt.errors import LinkError, NotFound
 
 log = logging.getLogger(__name__)
 START_LIMIT = STOP_LIMIT = 5.0
 """Seconds that switching the scan on or off may take."""
+LINGER = 1.0
+"""Seconds a scan lasts although somebody waits to connect, while others are still looked for: one scan then serves all."""
 
 
 @dataclass(eq=False)
@@ -83,12 +86,20 @@ class Adapter:
             await asyncio.wait({self._scanner}, timeout=START_LIMIT + STOP_LIMIT)
 
     async def _serve(self) -> None:
-        """Scan in slices while somebody looks for something."""
-        while self._wanted:
-            await self._idle.wait()
-            async with self._air:
-                if not self._connecting:
-                    await self._slice()
+        """Scan in slices while somebody looks for something. Nobody is left waiting, whatever ends this."""
+        try:
+            while self._wanted:
+                await self._idle.wait()
+                async with self._air:
+                    if not self._connecting:
+                        await self._slice()
+        finally:
+            self._give_up(NotFound("scanning ended"))
+
+    def _give_up(self, error: LinkError) -> None:
+        for wanted in self._wanted:
+            if not wanted.found.done():
+                wanted.found.set_exception(error)
 
     async def _slice(self) -> None:
         """Scan until something wanted is seen, somebody wants to connect, or a budget is used up."""
@@ -105,10 +116,8 @@ class Adapter:
                 await self._wait_for_news(began)
             finally:
                 await bounded(scanner.stop(), STOP_LIMIT, "ending the scan")
-        except TRANSIENT as error:
-            for wanted in self._wanted:
-                if not wanted.found.done():
-                    wanted.found.set_exception(translate(error, "scanning"))
+        except (*TRANSIENT, LinkError) as error:
+            self._give_up(translate(error, "scanning"))
         spent = loop.time() - began
         for wanted in self._wanted:
             wanted.budget -= spent
@@ -118,8 +127,11 @@ class Adapter:
 
     async def _wait_for_news(self, began: float) -> None:
         loop = asyncio.get_running_loop()
-        while self._wanted and not self._connecting and not any(w.found.done() for w in self._wanted):
-            left = began + min(w.budget for w in self._wanted) - loop.time()
+        while missing := [wanted for wanted in self._wanted if not wanted.found.done()]:
+            now = loop.time()
+            left = began + min(wanted.budget for wanted in missing) - now
+            if self._connecting or len(missing) < len(self._wanted):
+                left = min(left, began + LINGER - now)
             if left <= 0:
                 return
             self._changed.clear()

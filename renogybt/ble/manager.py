@@ -15,6 +15,7 @@ from renogybt.protocol.table import Gatt
 from renogybt.settings import Device
 
 log = logging.getLogger(__name__)
+SCAN_SECONDS = 10.0
 
 
 class BLEManager:
@@ -27,7 +28,6 @@ class BLEManager:
         self._attempts = 3 if patient else 1
         self._adapters: dict[str, Adapter] = {}
         self._modules: dict[str, Module] = {}
-        self._borrowers: dict[str, set[str]] = {}
         bluez.defuse_version_probe()
 
     @asynccontextmanager
@@ -67,7 +67,9 @@ class BLEManager:
         if key not in self._modules:
             name = device.adapter or await self._default_adapter()
             adapter = self._adapters.setdefault(name, Adapter(name))
-            self._modules[key] = Module(device.mac_addr, device.alias, adapter, 10.0, self._attempts)
+            fresh = Module(device.mac_addr, device.alias, adapter, SCAN_SECONDS, self._attempts)
+            # Somebody else may have been faster while the default adapter was looked up.
+            return self._modules.setdefault(key, fresh)
         return self._modules[key]
 
     async def _default_adapter(self) -> str:

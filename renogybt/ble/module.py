@@ -204,21 +204,21 @@ class Module:
         )
 
     async def _connect(self, device: BLEDevice) -> None:
-        async with self.adapter.connecting():
-            await self._free(device)
-            client = BleakClient(device, self._disconnected, timeout=CONNECT_LIMIT - 5)
-            self._client, self.spent = client, False
-            try:
+        client = BleakClient(device, self._disconnected, timeout=CONNECT_LIMIT - 5)
+        try:
+            async with self.adapter.connecting():
+                await self._free(device)
+                self._client, self.spent = client, False
                 await bounded(client.connect(), CONNECT_LIMIT, f"connecting to {self}")
-                await self._subscribe(client)
-            except (*TRANSIENT, LinkError) as error:
-                await self.close()
-                if isinstance(error, LinkError) and not isinstance(error, NotFound):
-                    raise
-                raise ConnectFailed(str(translate(error, f"connecting to {self}"))) from error
-            except asyncio.CancelledError:
-                await self.close()
+            await self._subscribe(client)
+        except (*TRANSIENT, LinkError) as error:
+            await self.close()
+            if isinstance(error, LinkError):
                 raise
+            raise ConnectFailed(str(translate(error, f"connecting to {self}"))) from error
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def _free(self, device: BLEDevice) -> None:
         """End a link that BlueZ still holds for a program that was killed: nobody receives its notifications."""

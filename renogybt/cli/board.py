@@ -95,7 +95,8 @@ def _title(one: Seen, now: float, width: int) -> str:
     age = f"{one.count} readings, {max(0.0, now - reading.monotonic):.1f} s old"
     if reading.missing:
         age = f"missing {', '.join(reading.missing)}; {age}"
-    return f"{name[: width - len(age) - 1]:<{width - len(age)}}{age}"[:width]
+    room = max(len(name) + 1, width - len(age))
+    return f"{name:<{room}}{age}"[:width]
 
 
 def _place(reading: Reading) -> tuple[str, bool, int]:

@@ -23,7 +23,7 @@ from renogybt.settings import Settings
 from renogybt.simulator.broker import HOST, USUAL_PORT, EmbeddedBroker, free_port
 from renogybt.simulator.plant import Plant
 from renogybt.simulator.radio import SimulatedRadio
-from renogybt.simulator.system import DEMO_SEED, DEMO_SPEED, demo_settings, faster, this_morning
+from renogybt.simulator.system import DEMO_SEED, DEMO_SPEED, DEMO_START, demo_settings, faster
 
 EXIT_PROBLEM = 2
 REDRAW, REPRINT = 0.25, 5.0
@@ -73,7 +73,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _run(settings: Settings, wish: argparse.Namespace) -> int:
-    plant = Plant(wish.seed, this_morning(time.time()))
+    plant = Plant(wish.seed, DEMO_START)
     radio = SimulatedRadio(plant, settings, faster(plant.start, wish.speed))
     notes = Notes()
     screen = Screen(_heading(settings, wish.speed), plant, notes)

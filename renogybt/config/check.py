@@ -6,20 +6,13 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from renogybt.config.report import Entry, Report
+from renogybt.config.report import Entry, Report, hint
+from renogybt.devices import FAMILIES
+from renogybt.devices.recognise import FORCED
 from renogybt.settings import Device, Settings
 
-VARIANTS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "RNG_BATT": ("legacy", "rngrbp", "rngc", "rngpro"),
-        "RNG_DCC": ("generic", "g6"),
-        "RNG_INVT": ("generic", "riv4835"),
-    }
-)
-"""Type -> the variants one may force, besides auto."""
 ANYBODY = 255
 """The bus address to which every device answers."""
 
@@ -34,6 +27,7 @@ class Checks:
 
     def run(self) -> None:
         self._devices()
+        self._fields()
         self._mqtt()
         self._remote_logging()
         self._pvoutput()
@@ -83,7 +77,7 @@ class Checks:
             self._fault(device.section, "device_id", text)
         if device.type == "RNG_SHNT" and len(ids) > 1:
             self._fault(device.section, "device_id", "a Smart Shunt is one device; delete this line")
-        fitting = VARIANTS.get(device.type, ())
+        fitting = FORCED.get(device.type, {})
         if device.variant not in ("auto", *fitting):
             choice = f"one of auto, {', '.join(fitting)}" if fitting else "auto"
             self._fault(device.section, "variant", f"must be {choice} for type {device.type}")
@@ -115,6 +109,15 @@ class Checks:
             self._fault(other.section, "alias", text)
 
     # where the readings go
+
+    def _fields(self) -> None:
+        """Only what looks like a slip of the pen: some names (battery_48_..., of the link) stand in no table."""
+        names = self._settings.data.fields
+        known = set().union(*(family.keys() for family in FAMILIES.values())) if names else set()
+        for name in names:
+            numbered = re.match(r"combined_|battery_[0-9]", name)
+            if "*" not in name and name not in known and not numbered and (meant := hint(name, known)):
+                self._warn("data", "fields", f"no device has a value called {name}{meant}")
 
     def _mqtt(self) -> None:
         mqtt = self._settings.mqtt

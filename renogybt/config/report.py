@@ -10,7 +10,7 @@ from renogybt.config.options import SECTIONS, base, options
 from renogybt.settings import shown
 
 LONGEST = 100
-"""Characters of a value that a message may hold."""
+"""Characters of a name or value that a message may hold."""
 
 
 @dataclass(slots=True)
@@ -61,9 +61,9 @@ class Report:
             place.append(f"line {at.line}")
         if at.variable:
             place = [f"environment variable {at.variable}"]
-        what = [f"[{shown(section)}]"] if section else []
+        what = [f"[{shown(section)[:LONGEST]}]"] if section else []
         if at.key:
-            what.append(shown(at.key) + ("" if at.value is None else f" = {_shown(section, at.key, at.value)}"))
+            what.append(shown(at.key)[:LONGEST] + ("" if at.value is None else f" = {_shown(section, at.key, at.value)}"))
         return ": ".join(part for part in (", ".join(place), " ".join(what), text) if part)
 
 

@@ -8,7 +8,6 @@ from renogybt.protocol.quantity import (
     CURRENT,
     ENERGY_KWH,
     IDENTITY,
-    IDENTITY,
     INNER_TEMPERATURE,
     NUMBER,
     PEAK_VOLTAGE,
@@ -28,7 +27,6 @@ def _sum(key: str, quantity: Quantity, label: str, precision: int, note: str) ->
 
 WHOLE = (
     Derived("device_id", (), None, IDENTITY, note="the word combined"),
-    Derived("device_id", (), None, IDENTITY, note="`combined`"),
     _sum("combined_voltage", VOLTAGE, "Bank voltage", 1, "mean"),
     _sum("combined_current", CURRENT, "Bank current", 2, "sum, + charging"),
     _sum("combined_power", POWER, "Bank power", 1, "sum, + charging"),

@@ -182,11 +182,12 @@ DC_CHARGER = Family(
 )
 
 # Models that end in -G6: a read that starts at 0x0120 gets no answer at all, and nothing beyond 0x0121 exists.
+_KNOWN_TO_G6 = tuple(row for row in DC_CHARGER.fields if row.at <= 0x0121 or row.key == "battery_type")
 DC_CHARGER_G6 = replace(
     DC_CHARGER,
     key="dc_charger_g6",
     title="DC-DC charger G6",
-    fields=changed(DC_CHARGER.fields, "alarms", codec=Flags(ALARMS_0121)),
+    fields=changed(_KNOWN_TO_G6, "alarms", codec=Flags(ALARMS_0121)),
     windows=(
         NAME_WINDOWS[0],
         Window("live", 256, 34),

@@ -40,16 +40,16 @@ def find_block(heard: bytes) -> bytes | None:
     still gives its first records when their tags vouch for them.
     """
     heads = [at for at in range(len(heard) - len(LIVE) + 1) if heard[at : at + len(LIVE)] in (LIVE, HISTORY)]
-    ends = [*heads[1:], None]
-    short = None
-    for start, end in reversed(list(zip(heads, ends, strict=True))):
-        if heard[start : start + len(LIVE)] != LIVE:
-            continue
-        block = bytes(heard[start : start + SIZE])
-        if len(block) == SIZE and (end is None or end - start >= SIZE):
-            return block
-        if end is not None and short is None:
-            short = _beginning(bytes(heard[start:end]))
+    short: bytes | None = None
+    end: int | None = None
+    for start in reversed(heads):
+        block = bytes(heard[start:end][:SIZE])
+        if block.startswith(LIVE):
+            if len(block) == SIZE:
+                return block
+            if end is not None and short is None:
+                short = _beginning(block)
+        end = start
     return short
 
 

@@ -35,6 +35,8 @@ def register_table(family: Family, base: Family | None = None) -> str:
     if base is not None:
         like = f"The registers are those of [{base.title}]({base.key}.md)"
         parts.append(f"{like}, except for these." if fields else f"{like}.")
+        if lacking := ", ".join(f"`{row.key}`" for row in base.rows() if family.row(row.key) is None):
+            parts.append(f"It does not have {lacking}.")
     if fields:
         parts += ["## Registers", _grid(FIELD_HEAD, (_field_line(family, item) for item in fields))]
     derived = [row for row in family.derived if base is None or row not in base.derived]
@@ -79,6 +81,8 @@ def _window_lines(family: Family) -> Iterator[tuple[str, ...]]:
 
 def _extra(family: Family, window: Window) -> str:
     extra = ["not every unit has it"] if window.optional else []
+    if window.timeout:
+        extra.append(f"waited for {window.timeout:g} s")
     if any(window is not other and window.inside([other.spans[0]]) for other in family.windows):
         extra.append("only when a larger block did not bring it")
     return "; ".join(extra)

@@ -56,10 +56,11 @@ class EmbeddedBroker:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        library, refusal = _library()
         broker = None
         try:
-            broker = self._loop.run_until_complete(self._listen())
-        except Exception as error:  # noqa: BLE001  the outermost frame of this thread: start() tells it on
+            broker = self._loop.run_until_complete(_listening(library, self.port))
+        except (refusal, OSError) as error:
             self._failure = error
         self._ready.set()
         if broker:
@@ -67,21 +68,23 @@ class EmbeddedBroker:
             self._loop.run_until_complete(_shut(broker))
         self._loop.close()
 
-    async def _listen(self) -> Any:
-        broker = _library()(
-            {
-                "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"}},
-                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-            }
-        )
-        await broker.start()
-        return broker
+
+async def _listening(library: Any, port: int) -> Any:
+    broker = library(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    return broker
 
 
-def _library() -> Any:
-    """The broker class of amqtt, told to keep quiet. Raises `UserError` when it is not installed."""
+def _library() -> tuple[Any, type[Exception]]:
+    """The broker class of amqtt, told to keep quiet, and what it raises. Raises `UserError` when it is not installed."""
     try:
         from amqtt.broker import Broker
+        from amqtt.errors import BrokerError
     except ImportError as error:
         raise UserError(
             "the demo brings its own MQTT broker, but its library amqtt is not installed; "
@@ -89,7 +92,7 @@ def _library() -> Any:
         ) from error
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return Broker
+    return Broker, BrokerError
 
 
 async def _shut(broker: Any) -> None:

@@ -16,6 +16,9 @@ from renogybt.simulator.bus import Bus, Station
 from renogybt.simulator.plant import Plant
 from renogybt.simulator.shunt import Stream
 
+G6_MUTE = frozenset({0x0120})
+"""A read that starts here gets no answer at all from a DC-DC charger of the G6 kind."""
+
 
 class Talker(Protocol):
     def answer(self, frame: bytes | None) -> bytes | None:
@@ -65,7 +68,8 @@ def station(plant: Plant, device: Device, number: int = 0) -> Station:
         return Station(_family(device, measure), measure, own=UNIVERSAL if device.variant == "rngpro" else 48 + number)
     if device.type == "RNG_DCC":
         measure = partial(instruments.dc_charger, plant)
-        return Station(_family(device, measure), measure)
+        family = _family(device, measure)
+        return Station(family, measure, mute=G6_MUTE if family.key == "dc_charger_g6" else frozenset())
     if device.type.startswith("RNG_INVT"):
         measure = _inverter(plant, device)
         return Station(_family(device, measure), measure, own=32)

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from renogybt.settings import Data, Device, Mqtt, Settings
 from renogybt.simulator.weather import DAY, HOUR
 
-DEMO_SEED = 5
+DEMO_SEED, DEMO_START = 10, 20_001 * DAY + 10 * HOUR
+"""A morning with clouds, a kettle and a drive before noon: whatever the clock says, something moves."""
 DEMO_SPEED = 60.0
 """Seconds of the plant per second: a day passes in 24 minutes."""
-MORNING = 10 * HOUR
-"""The demo begins in the morning whatever the clock says, so that the sun is up and something moves."""
 
 
 def demo_settings(
@@ -34,12 +33,6 @@ def demo_settings(
         mqtt=Mqtt(enabled=True, server=mqtt_server, port=mqtt_port, topic=topic, homeassistant_discovery=True),
         folder=folder,
     )
-
-
-def this_morning(wall: float) -> float:
-    """The plant's time (seconds of local time) at which the demo begins on the day of `wall` (seconds since 1970)."""
-    local = wall + (time.localtime(wall).tm_gmtoff or 0)
-    return local // DAY * DAY + MORNING
 
 
 def faster(start: float, speed: float, clock: Callable[[], float] = time.monotonic) -> Callable[[], float]:

@@ -144,7 +144,12 @@ class Connection:
         return client
 
     def _path(self, name: str) -> str | None:
-        return str(self._folder / Path(name).expanduser()) if name else None
+        """The file `name`, seen from the configuration's folder. Raises an `OSError` that names it if it cannot be read."""
+        if not name:
+            return None
+        path = self._folder / Path(name).expanduser()
+        path.open("rb").close()  # ssl would not say which file it is
+        return str(path)
 
     def take(self) -> list[Event]:
         """What happened since the last call, after the connection's own conclusions from it."""

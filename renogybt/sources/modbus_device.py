@@ -156,10 +156,10 @@ class ModbusDevice:
         self._counts |= {key: value for key, value in values.items() if key in counted}
 
     def _unanswered(self, window: Window, missing: list[str], error: Exception | None) -> None:
-        if error is not None:
-            log.info("%s: %s not read: %s", self.identity.label, window.name, error)
         if self.unit.span(window) is None:
             self._resting[window.name] = self._monotonic() + HOUR
+        elif error is not None:
+            log.info("%s: %s not read: %s", self.identity.label, window.name, error)
         if not window.optional:
             missing.append(window.name)
 

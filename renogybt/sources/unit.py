@@ -38,9 +38,10 @@ class Unit:
         self.address, self.name = address, name
         self.tally = Tally()
         self.last_error: LinkError | Refused | None = None
-        self._candidates = [c for c in candidates if c != address] if address == modbus.UNIVERSAL else []
         self._configured = address
-        self._met = False
+        self._candidates = [c for c in candidates if c != address] if address == modbus.UNIVERSAL else []
+        self._hears_all = False
+        self._untried: list[int] = []
         self._spans: dict[str, int] = {}
         self._answered = False
         self._renewals = 0
@@ -48,6 +49,7 @@ class Unit:
     def begin(self) -> None:
         """A new cycle: forget what only held for the last one."""
         self._answered, self._renewals, self.last_error = False, 0, None
+        self._untried = [a for a in (self._configured, *self._candidates) if a != self.address]
 
     @property
     def answered(self) -> bool:
@@ -66,10 +68,11 @@ class Unit:
     async def ask(self, link: Link, window: Window, timeout: float, pacing: float) -> tuple[int, bytes] | None:
         """Start address and payload of `window`, or None when the unit does not have it.
 
-        Falls back on the window's other spans after a refusal, or after two silences while the unit answers otherwise.
+        Falls back on the window's other spans after a refusal, or after silence (twice, unless the window is optional) of a
+        unit that answers otherwise.
         Raises `LinkError` when the unit seems not to be there at all, or the connection cannot be kept.
         """
-        silences = 0
+        silences, patience = 0, 1 if window.optional else 2
         while (span := self.span(window)) is not None:
             try:
                 payload = await self._request(link, modbus.read(self.address, *span), timeout, pacing)
@@ -86,8 +89,8 @@ class Unit:
                 await self._recover(link, error)
                 silences += 1
                 if not self._answered:
-                    self._next_candidate(error, silences)
-                elif silences > 1:
+                    self._try_another_address(error)
+                elif silences >= patience:
                     self._advance(window)
                     silences = 0
                     if self.span(window) is None:
@@ -105,37 +108,45 @@ class Unit:
         except NoAnswer as error:
             self.tally.timeouts += 1
             raise self._verdict(request, error, timeout) from error
-        self._answered = self._met = True
-        if self.address == modbus.UNIVERSAL:
-            self.address = frame[0]
+        self._answered = True
+        self._learn(request.unit, frame[0])
         return modbus.payload_of(request, frame)
 
     def _verdict(self, request: modbus.Request, error: NoAnswer, timeout: float) -> LinkError:
         cause = modbus.explain(request, error.received)
         if cause is None:
-            return NoAnswer(
-                f"{self.name}: no answer to register {request.register} within {timeout:g} s; is device_id right?"
-            )
+            return NoAnswer(f"no answer to register {request.register} within {timeout:g} s; is device_id right?")
         self.tally.crc_errors += cause.reason == "crc"
-        return BadFrame(cause.reason, f"{self.name}: {cause} (register {request.register})")
+        return BadFrame(cause.reason, f"{cause} (register {request.register})")
 
     async def _recover(self, link: Link, error: LinkError) -> None:
         """A new connection after a failure; at most four in a cycle, then the failure stands."""
         self.last_error = error
         self._renewals += 1
-        if self._renewals > max(4, len(self._candidates) + 2):
+        if self._renewals > max(4, len(self._untried) + 2):
             raise error
         log.debug("%s: %s; renewing the connection", self.name, error)
         self.tally.reconnects += 1
         await link.renew()
+        if self._answered and self._hears_all:
+            # What was learned may have come from a stray answer.
+            self.address = self._configured
 
-    def _next_candidate(self, error: LinkError, silences: int) -> None:
-        """The unit has said nothing in this cycle: try its other possible addresses while it was never met, else give up."""
-        if self._met or silences > len(self._candidates):
-            if not self._met:
-                self.address = self._configured
+    def _learn(self, asked: int, sender: int) -> None:
+        if self._configured != modbus.UNIVERSAL:
+            return
+        if asked == modbus.UNIVERSAL:
+            self._hears_all, self._candidates = True, []
+        else:
+            self._candidates = [asked]
+        self.address = sender
+
+    def _try_another_address(self, error: LinkError) -> None:
+        """The unit has said nothing in this cycle: ask at the other addresses it may have, or give up until the next."""
+        if not self._untried:
+            self.address = self._candidates[0] if len(self._candidates) == 1 else self._configured
             raise error
-        self.address = self._candidates[silences - 1]
+        self.address = self._untried.pop(0)
 
     def _advance(self, window: Window) -> None:
         self._spans[window.name] = self._spans.get(window.name, 0) + 1

@@ -58,6 +58,16 @@ def test_doubtful(folder: Folder, lines: str, words: str) -> None:
     assert words in warning
 
 
+def test_misspelt_fields(folder: Folder) -> None:
+    names = "battery_voltage, cell_voltage_*, cell_voltage_0, load_curent, combined_power, battery_48_cell_voltage_min, rssi"
+    folder.load(f"{DEVICE}[data]\nfields = {names}\n")
+    assert not folder.warnings
+    settings = folder.load(DEVICE + "[data]\nfields = batery_voltage, pv_power\n")
+    assert settings.data.fields == ("batery_voltage", "pv_power")
+    (warning,) = folder.warnings
+    assert "no device has a value called batery_voltage; did you mean battery_voltage?" in warning
+
+
 def test_tls_files_beside_the_configuration(folder: Folder) -> None:
     (folder.path / "ca.pem").write_text("x")
     assert folder.load(MQTT + "tls = true\ntls_ca = ca.pem\n").mqtt.tls_ca == "ca.pem"

@@ -24,6 +24,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def until(condition: Callable[[], object], timeout: float = 10) -> None:
+    """Wait until `condition()` holds; fails when it does not in time."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout} s"
+        time.sleep(0.02)
+
+
 class Certificates:
     """A certificate authority, a server certificate for `localhost` and a client certificate, made with openssl."""
 

@@ -122,7 +122,7 @@ def test_it_stops_quickly_and_quietly_with_clients_still_there(caplog):
 
 
 def test_a_taken_port_is_told(broker):
-    with pytest.raises(OutletError, match=str(broker.port)):
+    with pytest.raises(OutletError, match=f"{broker.port}.*in use"):
         EmbeddedBroker(broker.port).start()
 
 

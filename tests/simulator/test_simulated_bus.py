@@ -180,6 +180,12 @@ def test_a_mute_register_gets_no_answer(plant):
     assert bus.answer(modbus.read(1, 256, 30).frame) is not None
 
 
+def test_a_g6_charger_keeps_silent_about_its_status(plant):
+    bus = Bus({1: unit(plant, "RNG_DCC", "g6")})
+    assert bus.answer(modbus.read(1, 288, 3).frame) is None
+    assert payload(bus, modbus.read(1, 256, 34))
+
+
 def test_what_is_written_can_be_read_back(plant):
     bus = Bus({1: unit(plant, "RNG_CTRL")})
     assert payload(bus, modbus.write(1, 0xE008, 142)) == bytes.fromhex("e008008e")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -86,7 +87,7 @@ class Bus:
         return words
 
     def _heard(self, message: Message) -> None:
-        if message.message_type is MessageType.SIGNAL:
+        if message.message_type is MessageType.SIGNAL and message.member in _MEMBERS:
             self.signals.append(message)
 
     async def _send(self, to: str, path: str, interface: str, member: str, signature: str, body: list[Any]) -> Message:
@@ -99,6 +100,7 @@ def _plain(reply: Message) -> Any:
     return reply.body[0] if reply.body else None
 
 
+_MEMBERS = ("InterfacesAdded", "InterfacesRemoved", "PropertiesChanged", "NameOwnerChanged")
 _OWNER = "type='signal',member='NameOwnerChanged',arg0='org.bluez'"
 
 
@@ -110,6 +112,16 @@ def _word(message: Message) -> str:
         return "owner gone" if not message.body[2] else "owner new"
     sign = "+" if message.member == "InterfacesAdded" else "-"
     return sign + str(message.body[0]).rpartition("/")[2]
+
+
+async def discovered(bus: Bus, address: str, seconds: float = 2.0) -> None:
+    """Discover until the service knows the module."""
+    await bus.adapter("StartDiscovery")
+    until = time.monotonic() + seconds
+    while str(await bus.get(device_path(address), DEVICE, "Address")) != address:
+        assert time.monotonic() < until, f"{address} was not seen"
+        await asyncio.sleep(0.02)
+    await bus.adapter("StopDiscovery")
 
 
 async def found(address: str, seconds: float = 5.0) -> BLEDevice:

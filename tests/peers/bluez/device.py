@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from dbus_fast import Variant
 
-from tests.peers.bluez.characteristic import CHARACTERISTIC, DESCRIPTOR, Characteristic, Descriptor
 from tests.peers.bluez.faults import FAILED, IN_PROGRESS, NOT_READY, Call
 from tests.peers.bluez.gatt import uuid
 from tests.peers.bluez.module import Module
+from tests.peers.bluez.services import Services
 from tests.peers.bluez.tree import Properties
 
 if TYPE_CHECKING:
     from tests.peers.bluez.adapter import Adapter
+    from tests.peers.bluez.characteristic import Characteristic
 
-DEVICE, SERVICE = "org.bluez.Device1", "org.bluez.GattService1"
+DEVICE = "org.bluez.Device1"
 CANCELED = (FAILED, "br-connection-canceled")
 ABORTED = (FAILED, "le-connection-abort-by-local")
 
@@ -40,12 +41,17 @@ class Device:
         self.pending: Call | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self.chars: dict[str, Characteristic] = {}
+        self.services = Services(self)
         self.methods: dict[tuple[str, str], Callable[[Call], None]] = {
             (DEVICE, "Connect"): self.connect,
             (DEVICE, "Disconnect"): self.disconnect,
             (DEVICE, "Pair"): lambda call: call.fail("org.bluez.Error.AuthenticationFailed", "Authentication Failed"),
         }
+
+    @property
+    def chars(self) -> dict[str, Characteristic]:
+        """The characteristics by path, while they are published."""
+        return self.services.chars
 
     def properties(self) -> Properties:
         spec = self.module.spec
@@ -142,7 +148,7 @@ class Device:
         self.token += 1
         self.module.link = None
         self.module.line.detach()
-        self.withdraw()
+        self.services.withdraw()
         self.connected = False
         if self.resolved:
             self.resolved = False
@@ -156,40 +162,7 @@ class Device:
         self.temporary = False
         self._up()
         self.resolved = True
-        self.expose()
-
-    def expose(self) -> None:
-        """Publish services, characteristics and descriptors."""
-        tree = self.bluez.tree
-        for handle, service in self.module.services:
-            path = f"{self.path}/service{handle:04x}"
-            held = {
-                "UUID": Variant("s", uuid(service.number)),
-                "Device": Variant("o", self.path),
-                "Primary": Variant("b", True),
-                "Includes": Variant("ao", []),
-            }
-            tree.add(path, SERVICE, held)
-            for placed in self.module.placed:
-                if placed.service == handle:
-                    self._expose(Characteristic(self, placed))
-
-    def _expose(self, char: Characteristic) -> None:
-        self.chars[char.path] = self.bluez.paths[char.path] = char
-        self.bluez.tree.add(char.path, CHARACTERISTIC, char.properties())
-        if char.placed.descriptor:
-            descriptor = Descriptor(char)
-            self.bluez.paths[descriptor.path] = descriptor
-            self.bluez.tree.add(descriptor.path, DESCRIPTOR, descriptor.properties())
-
-    def withdraw(self) -> None:
-        """Take everything below the device away, leaves first."""
-        for path in reversed(self.bluez.tree.under(self.path)):
-            self.bluez.paths.pop(path, None)
-            self.bluez.tree.remove(path)
-        for char in self.chars.values():
-            char.close()
-        self.chars.clear()
+        self.services.expose()
 
     def vanish(self) -> None:
         """Leave the tree."""
@@ -199,11 +172,6 @@ class Device:
         self.bluez.paths.pop(self.path, None)
         self.adapter.devices.pop(self.address, None)
         self.bluez.tree.remove(self.path)
-
-    def notify(self, role: str, data: bytes) -> None:
-        for char in self.chars.values():
-            if char.char.role == role:
-                char.notify(data)
 
     def _linked(self) -> None:
         if not (self.module.audible and self.module.in_range(self.adapter.name)):
@@ -223,12 +191,12 @@ class Device:
         self.token += 1
         self.module.link = self
         role = "stream" if self.module.spec.preset == "shunt" else "reply"
-        self.module.line.attach(lambda data: self.notify(role, data), lambda: self.lose("dropped"))
+        self.module.line.attach(lambda data: self.services.notify(role, data), lambda: self.lose("dropped"))
         self.bluez.journal.happened("connected", address=self.address, adapter=self.adapter.name)
 
     def _resolve(self, *, empty: bool) -> None:
         if not empty:
-            self.expose()
+            self.services.expose()
         self.resolved = True
         known = [uuid(0x1800)] + [uuid(service.number) for _, service in self.module.services]
         changed = {"UUIDs": Variant("as", known), "ServicesResolved": Variant("b", True)}

@@ -20,6 +20,7 @@ DOES_NOT_EXIST = ("org.bluez.Error.DoesNotExist", "Does Not Exist")
 BUSY = ("org.bluez.Error.Busy", "Busy")
 BLOCKED = ("org.bluez.Error.Blocked", "Blocked through rfkill")
 NOTIFY_ACQUIRED = ("org.bluez.Error.NotPermitted", "Notify acquired")
+GONE = ("org.freedesktop.DBus.Error.NoReply", "Message recipient disconnected from message bus without replying")
 LINK_LOST = (FAILED, "Operation failed with ATT error: 0x0e")
 
 

@@ -36,6 +36,11 @@ def everything() -> Scenario:
     )
 
 
+def wire_s(module: Module, asked: int, answered: int) -> float:
+    """Seconds the wire itself needs for a request and its answer of so many bytes: radio, serial line, turnaround."""
+    return (2 * module.latency_ms + module.turnaround_ms + (asked + answered) * module.byte_ms) / 1000
+
+
 # Charge controllers
 
 

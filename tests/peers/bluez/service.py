@@ -14,7 +14,7 @@ from dbus_fast.aio import MessageBus
 from tests.peers.bluez.adapter import ADAPTER, Adapter
 from tests.peers.bluez.characteristic import Characteristic
 from tests.peers.bluez.device import DEVICE
-from tests.peers.bluez.faults import Call, Faults, Rule
+from tests.peers.bluez.faults import GONE, Call, Faults, Rule
 from tests.peers.bluez.journal import Journal
 from tests.peers.bluez.module import Module
 from tests.peers.bluez.scenario import Module as ModuleSpec
@@ -99,6 +99,7 @@ class BlueZ:
             adapter.silence()
             adapter.filters.clear()
             for device in list(adapter.devices.values()):
+                device.abandon(GONE)
                 if not keep_links:
                     device.lose("died")
                 for char in device.chars.values():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import pytest
-from bleak import BleakClient
 from bleak.exc import BleakError
 
 from tests.peers.bluez import scenarios
-from tests.peers.bluez.client import Radio, characteristic, found, run, talk
+from tests.peers.bluez.client import Radio, characteristic, run, talk
 from tests.peers.bluez.scenario import Module
 from tests.peers.bluez.slave import crc, refusal, sealed
 
@@ -361,46 +359,3 @@ def test_bytes_can_be_injected(radio: Radio) -> None:
             return await link.wait(50)
 
     assert run(work()) == bytes(range(50))
-
-
-def test_notifications_over_a_socket(radio: Radio) -> None:
-    fake = radio(scenarios.batteries(notify_size=20))
-
-    async def work() -> bytes:
-        async with talk(scenarios.BATTERIES, bluez={"use_start_notify": False}) as link:
-            answer = await link.ask(CELLS, 73)
-            assert [len(piece) for piece in link.pieces] == [20, 20, 20, 13]
-            return answer
-
-    assert len(run(work())) == 73
-    assert [call["result"] for call in fake.calls("AcquireNotify")] == ["ok"]
-    assert fake.calls("StartNotify") == []
-
-
-def test_a_write_with_response_waits_for_the_radio(radio: Radio) -> None:
-    fake = radio(scenarios.batteries(latency_ms=50))
-
-    async def work() -> bytes:
-        async with talk(scenarios.BATTERIES) as link:
-            await link.write(_GOOD, response=True)
-            return await link.wait(9)
-
-    assert len(run(work())) == 9
-    [call] = fake.calls("WriteValue")
-    assert call["body"][1] == {"type": "request"}
-    assert call["replied"] - call["t"] >= 0.099
-    assert fake.frames()[0]["kind"] == "request"
-
-
-def test_a_long_blind_write_is_refused(radio: Radio) -> None:
-    radio(scenarios.batteries(mtu=23))
-
-    async def work() -> None:
-        async with BleakClient(await found(scenarios.BATTERIES)) as client:
-            target = characteristic(client, 0xFFD0, 0xFFD1, "write-without-response")
-            assert target.max_write_without_response_size == 20
-            with pytest.raises(BleakError, match="Failed to initiate write"):
-                await client.write_gatt_char(target, bytes(21), response=False)
-            await asyncio.sleep(0)
-
-    run(work())

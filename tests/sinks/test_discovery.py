@@ -1,0 +1,451 @@
+"""Announcements, key by key, for every device table there is."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from renogybt import devices
+from renogybt.protocol.codec import DECI, U16, Choice
+from renogybt.protocol.quantity import CHARGE, CURRENT, FLAG, IDENTITY, PROBLEM, STATE, TEMPERATURE, TEXT, VOLTAGE
+from renogybt.protocol.table import Derived, Family, Field, Gatt, Window
+from renogybt.reading import Identity, LinkFigures, Reading
+from renogybt.sinks.announce import Announcer
+from renogybt.sinks.discovery import component, entities, found
+from renogybt.sinks.link import LINK_ROWS, link_document
+from renogybt.sinks.outbox import Message
+from renogybt.sinks.topics import Topics, node_of
+from tests.sinks.given import HOUSE, HOUSE_48, HOUSE_49, MAC, ROVER, battery, full, reading
+from tests.sinks.rules import faults_of_component, faults_of_device_form, faults_of_entity_form
+
+DEVICE = Topics("solar", False, "device", "homeassistant", "homeassistant/status", "renogy_bridge_ab12")
+ENTITY = Topics("solar", False, "entity", "homeassistant", "homeassistant/status", "renogy_bridge_ab12")
+NONE = Topics("solar", False, "none", "homeassistant", "homeassistant/status", "renogy_bridge_ab12")
+TABLES = [*devices.FAMILIES, "bank:48,49"]
+CONFIG = "homeassistant/device/renogy_8428d7ff0001/config"
+
+
+def rendered(template: str, content: dict[str, Any]) -> Any:
+    """What Home Assistant makes of a template, for the few expressions that mean the same in Jinja and Python."""
+    assert template.startswith("{{ ")
+    assert template.endswith(" }}")
+    expression = template[3:-3].removesuffix(" | tojson")
+    names = {"value_json": SimpleNamespace(**content), "true": True, "false": False, "none": None}
+    return eval(expression, {"__builtins__": {}}, names)
+
+
+def announcer(topics: Topics = DEVICE, *identities: Identity, **more: Any) -> Announcer:
+    return Announcer(topics, identities or None, **more)
+
+
+def told(words: Announcer, reading: Reading, figures: LinkFigures | None = None) -> list[list[Message]]:
+    """The waves after one reading."""
+    if figures is not None:
+        words.remember_link(reading.identity, link_document(figures))
+    words.remember(reading, devices.family(reading.family))
+    return words.waves([node_of(reading.identity)])
+
+
+def config(waves: list[list[Message]]) -> dict[str, Any]:
+    """The newest device config in `waves`."""
+    return json.loads([m for wave in waves for m in wave if m.payload][-1].payload)  # type: ignore[no-any-return]
+
+
+FIGURES = LinkFigures(True, -70, 1, 2, 3, 4, 5, 1_700_000_000.0, "no answer")
+
+
+@pytest.mark.parametrize("unit", ["C", "F"])
+@pytest.mark.parametrize("family", TABLES)
+def test_every_table_makes_sound_device_announcements(family: str, unit: str) -> None:
+    identity = HOUSE if family.startswith("bank") else HOUSE_48
+    payload = config(told(announcer(temperature_unit=unit), full(identity, family), FIGURES))
+    assert list(faults_of_device_form(payload)) == []
+    own = set(entities(devices.family(family), {}, ()))
+    assert set(payload["components"]) == own | {row.key for row in LINK_ROWS}
+    degrees = {c["unit_of_measurement"] for c in payload["components"].values() if c.get("device_class") == "temperature"}
+    assert degrees <= {f"°{unit}"}
+
+
+@pytest.mark.parametrize("family", TABLES)
+def test_every_table_makes_sound_entity_announcements(family: str) -> None:
+    messages = [m for wave in told(announcer(ENTITY), full(HOUSE_48, family), FIGURES) for m in wave]
+    payloads = {message.topic: json.loads(message.payload) for message in messages}
+    assert [fault for topic, payload in payloads.items() for fault in faults_of_entity_form(topic, payload)] == []
+    assert len({payload["unique_id"] for payload in payloads.values()}) == len(payloads) == len(messages)
+    assert all(message.retain for message in messages)
+
+
+def test_the_checker_finds_faults() -> None:
+    """The rules must be able to fail, else the tests above say nothing."""
+    payload = config(told(announcer(), full(HOUSE_48, "battery"), FIGURES))
+    payload["expire_after"] = 5
+    del payload["components"]["voltage"]["unique_id"]
+    payload["components"]["current"]["unit_of_measurement"] = "Ah"
+    payload["components"]["power"]["state_class"] = "total"
+    payload["components"]["problem"]["icon"] = "mdi:alert"
+    assert len(list(faults_of_device_form(payload))) == 6
+
+
+def test_the_bridge_is_announced_first_and_soundly() -> None:
+    words = announcer()
+    words.remember(reading(), devices.family("controller"))
+    (wave,) = words.waves(words.announced, bridge=True)
+    assert [m.topic for m in wave] == ["homeassistant/device/renogy_bridge_ab12/config", CONFIG]
+    payload = json.loads(wave[0].payload)
+    assert list(faults_of_device_form(payload)) == []
+    assert payload["components"]["status"]["state_topic"] == "solar/bridge/availability"
+    assert "availability" not in payload
+
+
+def test_the_parts_every_device_has() -> None:
+    payload = config(told(announcer(), reading(), FIGURES))
+    assert payload["device"] == {
+        "identifiers": ["renogy_8428d7ff0001"],
+        "connections": [["bluetooth", "84:28:D7:FF:00:01"]],
+        "name": "BT-TH-1234",
+        "manufacturer": "Renogy",
+        "model": "RNG-CTRL-RVR40",
+        "via_device": "renogy_bridge_ab12",
+    }
+    assert payload["origin"]["name"] == "renogybt"
+    assert payload["availability"] == [
+        {"topic": "solar/bridge/availability"},
+        {"topic": "solar/BT-TH-1234_255/availability"},
+    ]
+    assert payload["availability_mode"] == "all"
+    assert payload["state_topic"] == "solar/BT-TH-1234_255"
+
+
+def test_a_voltage_to_the_letter() -> None:
+    assert config(told(announcer(), reading()))["components"]["battery_voltage"] == {
+        "platform": "sensor",
+        "unique_id": "renogy_8428d7ff0001_battery_voltage",
+        "name": "Battery voltage",
+        "value_template": "{{ value_json.battery_voltage }}",
+        "device_class": "voltage",
+        "unit_of_measurement": "V",
+        "state_class": "measurement",
+        "suggested_display_precision": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("identity", "name", "connected"),
+    [
+        (ROVER, "BT-TH-1234", True),
+        (HOUSE_48, "House 48", False),
+        (HOUSE, "House combined", False),
+        (Identity("BT-TH-1234", 255, "BT-TH-1234"), "BT-TH-1234", False),
+        (Identity("DEADBEEF-0000-1111-2222-333344445555", 255, "Van"), "Van", False),
+    ],
+)
+def test_name_and_connection(identity: Identity, name: str, connected: bool) -> None:
+    family = "bank:48,49" if identity.unit is None else "battery"
+    payload = config(told(announcer(), full(identity, family)))
+    assert payload["device"]["name"] == name
+    assert ("connections" in payload["device"]) == connected
+    assert list(faults_of_device_form(payload)) == []
+
+
+def test_versions_and_serial_number_describe_the_device() -> None:
+    payload = config(
+        told(announcer(), reading(ROVER, "controller", software_version="V01.02.03", serial_number=7, pv_power=1))
+    )
+    assert (payload["device"]["sw_version"], payload["device"]["serial_number"]) == ("V01.02.03", "7")
+    assert payload["device"]["model"] == "Charge controller"
+
+
+def test_only_what_was_read_once_is_announced_and_it_stays() -> None:
+    words = announcer()
+    first = config(told(words, reading(ROVER, "controller", pv_power=1)))["components"]
+    assert set(first) == {"pv_power", "connected"}
+    assert words.remember(reading(ROVER, "controller", pv_voltage=20.0), devices.family("controller"))
+    later = config(words.waves([node_of(ROVER)]))["components"]
+    assert set(later) == {"pv_power", "pv_voltage", "connected"}
+    assert not words.remember(reading(ROVER, "controller", pv_voltage=21.0), devices.family("controller"))
+
+
+def test_cells_beyond_the_count_are_not_announced() -> None:
+    components = config(told(announcer(), battery(cell_voltage_4=0.0)))["components"]
+    assert [key for key in components if key.startswith("cell_voltage_") and key[-1].isdigit()] == [
+        f"cell_voltage_{n}" for n in range(4)
+    ]
+
+
+def test_fields_choose_the_entities_too() -> None:
+    components = config(told(announcer(fields=("pv_*", "faults")), reading()))["components"]
+    assert set(components) == {"pv_power", "connected"}
+
+
+def test_hidden_rows_are_off_until_switched_on() -> None:
+    components = config(told(announcer(), full(ROVER, "controller")))["components"]
+    assert components["load_voltage"]["enabled_by_default"] is False
+    assert "enabled_by_default" not in components["pv_power"]
+
+
+def test_enums_take_no_word_outside_their_options() -> None:
+    parts = config(told(announcer(), reading()))["components"]["charging_status"]
+    assert parts["options"][:3] == ["deactivated", "activated", "mppt"]
+    values = [
+        rendered(parts["value_template"], {"charging_status": v}) for v in ("mppt", "current limiting", "unknown (9)", None)
+    ]
+    assert values == ["mppt", "current limiting", None, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (True, "ON"),
+        (False, "OFF"),
+        ("on", "ON"),
+        ("off", "OFF"),
+        ("connected", "ON"),
+        ("disconnected", "OFF"),
+        (None, None),
+        ("unknown (3)", None),
+    ],
+)
+def test_binary_sensors_understand_all_spellings(value: Any, shown: str | None) -> None:
+    template = config(told(announcer(), reading()))["components"]["load_status"]["value_template"]
+    assert rendered(template, {"load_status": value}) == shown
+
+
+def test_the_problem_sensor_explains_itself() -> None:
+    parts = config(told(announcer(), battery()))["components"]["problem"]
+    assert parts["json_attributes_topic"] == "solar/House_48"
+    shown = rendered(parts["json_attributes_template"], {**battery().values})
+    assert shown["protections"] == ["cell_overvoltage"]
+    assert shown["warnings"] == []
+    only = config(told(announcer(fields=("problem", "warnings")), battery()))["components"]["problem"]
+    assert only["json_attributes_template"] == "{{ {'warnings': value_json.warnings} | tojson }}"
+    assert "json_attributes_topic" not in config(told(announcer(fields=("problem",)), battery()))["components"]["problem"]
+
+
+def test_link_figures_hang_on_the_bridge_alone() -> None:
+    components = config(told(announcer(), reading(), FIGURES))["components"]
+    for key in ("connected", "rssi", "last_update", "read_errors"):
+        assert components[key]["availability"] == [{"topic": "solar/bridge/availability"}]
+        assert components[key]["state_topic"] == "solar/BT-TH-1234_255/link"
+        assert components[key]["entity_category"] == "diagnostic"
+    assert components["last_update"]["device_class"] == "timestamp"
+    assert components["rssi"]["enabled_by_default"] is False
+    assert link_document(FIGURES)["last_update"] == "2023-11-14T22:13:20+00:00"
+    assert rendered(components["connected"]["value_template"], link_document(FIGURES)) == "ON"
+    assert link_document(LinkFigures())["last_error"] is None
+
+
+def test_a_link_figure_not_known_is_not_announced() -> None:
+    words = announcer()
+    assert "rssi" not in config(told(words, reading(), LinkFigures(connected=True)))["components"]
+    assert words.remember_link(ROVER, link_document(FIGURES))
+    assert "rssi" in config(words.waves([node_of(ROVER)]))["components"]
+
+
+TINY = Family(
+    key="tiny",
+    title="Tiny",
+    client="TinyClient",
+    gatt=Gatt(1, 2, 3, 4),
+    fields=(
+        Field(0, "mood", Choice({0: "it's fine", 1: "low"}), STATE),
+        Field(1, "nameless", U16, STATE),
+        Field(2, "items", DECI, VOLTAGE),
+        Field(3, "note", U16, TEXT.but(icon="mdi:note")),
+        Field(4, "code", U16, IDENTITY),
+        Field(5, "warm", DECI, TEMPERATURE.but(icon="mdi:fire")),
+    ),
+    windows=(Window("all", 0, 6),),
+    derived=(Derived("charge", ("warm",), float, CHARGE), Derived("amps", ("warm",), float, CURRENT)),
+)
+
+
+def test_awkward_rows() -> None:
+    rows = entities(TINY, {}, ())
+    assert "code" not in rows
+    made = {key: component(row, "renogy_x") for key, row in rows.items()}
+    assert rendered(made["mood"]["value_template"], {"mood": "it's fine"}) == "it's fine"
+    assert "device_class" not in made["nameless"]  # an enum without options would be refused
+    assert made["items"]["value_template"] == "{{ value_json['items'] }}"  # value_json.items is a method
+    assert "icon" not in made["warm"]
+    assert made["amps"]["suggested_display_precision"] == 2
+    assert made["charge"]["icon"] == "mdi:battery-medium"
+    assert [fault for part in made.values() for fault in faults_of_component(part, {"state_topic": "t"})] == []
+
+
+def test_flags_and_problems_need_no_words() -> None:
+    for quantity in (FLAG, PROBLEM):
+        part = component(Derived("f", (), None, quantity), "renogy_x")
+        assert part["platform"] == "binary_sensor"
+        assert "state_class" not in part
+
+
+def stored(waves: list[list[Message]]) -> dict[str, str]:
+    """What a broker holds after `waves`."""
+    held: dict[str, str] = {}
+    for message in (m for wave in waves for m in wave):
+        held[message.topic] = message.payload
+    return {topic: payload for topic, payload in held.items() if payload}
+
+
+def after_restart(
+    held: dict[str, str], topics: Topics, *identities: Identity, **more: Any
+) -> tuple[Announcer, list[Message]]:
+    """A new process that has read back what the broker holds, and what it says at once."""
+    words = Announcer(topics, identities, **more)
+    said = [message for topic, payload in held.items() for message in words.read_back(topic, payload)]
+    return words, said
+
+
+def test_components_announced_before_a_restart_stay() -> None:
+    held = stored(told(announcer(), full(ROVER, "controller"), FIGURES))
+    words, said = after_restart(held, DEVICE, ROVER)
+    assert said == []
+    again = config(told(words, reading(ROVER, "controller", pv_power=1)))
+    assert again["components"] == json.loads(held[CONFIG])["components"]
+
+
+def test_the_model_read_before_a_restart_stays() -> None:
+    held = stored(told(announcer(), reading()))
+    words, _ = after_restart(held, DEVICE, ROVER)
+    assert config(told(words, reading(ROVER, "controller", pv_power=1)))["device"]["model"] == "RNG-CTRL-RVR40"
+
+
+def test_components_no_longer_possible_are_removed_once() -> None:
+    held = stored(told(announcer(), battery()))
+    words, _ = after_restart(held, DEVICE, HOUSE_48, HOUSE_49, fields=("voltage", "cell_voltage_*"))
+    first, second = told(words, battery(cell_count=2))
+    removed, kept = json.loads(first[0].payload)["components"], json.loads(second[0].payload)["components"]
+    assert removed["cell_voltage_3"] == {"platform": "sensor"}
+    assert removed["problem"] == {"platform": "binary_sensor"}
+    assert {key for key, part in removed.items() if len(part) > 1} == set(kept)
+    assert set(kept) == {"voltage", "cell_voltage_0", "cell_voltage_1", "connected"}
+    (only,) = words.waves([node_of(HOUSE_48)])
+    assert json.loads(only[0].payload)["components"] == kept
+
+
+def test_a_count_that_was_not_read_removes_nothing() -> None:
+    held = stored(told(announcer(), battery()))
+    words, _ = after_restart(held, DEVICE, HOUSE_48)
+    waves = told(words, reading(HOUSE_48, "battery", voltage=13.0))
+    assert len(waves) == 1
+    assert config(waves)["components"] == json.loads(next(iter(held.values())))["components"]
+
+
+def test_a_device_no_longer_configured_is_taken_back() -> None:
+    held = stored(told(announcer(), battery(HOUSE_49), FIGURES))
+    _, said = after_restart(held, DEVICE, HOUSE_48)
+    assert {message.topic for message in said} == {
+        "homeassistant/device/renogy_806fb00f1234_49/config",
+        "solar/House_49",
+        "solar/House_49/availability",
+        "solar/House_49/link",
+    }
+    assert all(message.payload == "" and message.retain for message in said)
+
+
+def test_others_are_left_alone() -> None:
+    theirs = config(told(announcer(), battery(HOUSE_49)))
+    other_bridge = theirs | {"device": theirs["device"] | {"via_device": "renogy_bridge_ffff"}}
+    other_program = theirs | {"origin": {"name": "zigbee2mqtt"}}
+    for payload in (
+        json.dumps(other_bridge),
+        json.dumps(other_program),
+        "",
+        "no JSON",
+        "[1]",
+        '{"migrate_discovery": true}',
+    ):
+        words, said = after_restart({"homeassistant/device/renogy_806fb00f1234_49/config": payload}, DEVICE, HOUSE_48)
+        assert said == []
+        assert words.waves([]) == []
+
+
+def test_nothing_is_taken_back_while_the_configuration_is_not_known() -> None:
+    held = stored(told(announcer(), battery(HOUSE_49)))
+    words = Announcer(DEVICE, None)
+    assert [m for topic, payload in held.items() for m in words.read_back(topic, payload)] == []
+
+
+def test_a_renamed_device_keeps_its_topics_until_announced_anew() -> None:
+    """The old state topic of a device that is still there is not cleared behind its back."""
+    gone = stored(told(announcer(), battery(Identity("11:11:11:11:11:11", 48, "House", True))))
+    _, said = after_restart(gone, DEVICE, HOUSE_48)
+    assert [message.topic for message in said] == ["homeassistant/device/renogy_111111111111_48/config"]
+
+
+def test_from_entity_to_device_form_with_history() -> None:
+    held = stored(told(announcer(ENTITY), battery(), FIGURES))
+    words, _ = after_restart(held, DEVICE, HOUSE_48, fields=("voltage", "current"))
+    first, second, third = told(words, battery())
+    moved = {m.topic for m in first if m.payload == '{"migrate_discovery": true}'}
+    assert moved >= {f"homeassistant/sensor/renogy_806fb00f1234_48/{key}/config" for key in ("voltage", "current")}
+    gone = {m.topic for m in first if not m.payload}
+    assert moved | gone == set(held)
+    assert not moved & gone
+    assert [m.topic for m in second] == ["homeassistant/device/renogy_806fb00f1234_48/config"]
+    assert {m.topic for m in third} == moved
+    assert not any(m.payload for m in third)
+    ids = {json.loads(payload)["unique_id"] for topic, payload in held.items() if topic in moved}
+    assert ids == {part["unique_id"] for part in config([second])["components"].values()}
+
+
+def test_from_device_to_entity_form_with_history() -> None:
+    topic = "homeassistant/device/renogy_806fb00f1234_48/config"
+    held = stored(told(announcer(), battery(), FIGURES))
+    words, _ = after_restart(held, ENTITY, HOUSE_48)
+    first, second, third = told(words, reading(HOUSE_48, "battery", voltage=13.0))
+    assert first == [Message(topic, '{"migrate_discovery": true}', 1, True)]
+    assert {json.loads(m.payload)["unique_id"] for m in second} == {
+        part["unique_id"] for part in json.loads(held[topic])["components"].values()
+    }
+    assert third == [Message(topic, "", 1, True)]
+
+
+def test_a_migration_cut_short_is_finished() -> None:
+    old = "homeassistant/sensor/renogy_806fb00f1234_48/voltage/config"
+    words, _ = after_restart({old: '{"migrate_discovery": true}'}, DEVICE, HOUSE_48)
+    waves = told(words, battery())
+    assert [m.payload for wave in waves for m in wave if m.topic == old][-1] == ""
+
+
+def test_an_entity_no_longer_possible_is_cleared() -> None:
+    held = stored(told(announcer(ENTITY), battery()))
+    words, _ = after_restart(held, ENTITY, HOUSE_48, fields=("voltage",))
+    messages = {m.topic: m.payload for wave in told(words, battery()) for m in wave}
+    assert {topic.split("/")[3] for topic, payload in messages.items() if payload} == {"voltage", "connected"}
+    assert set(messages) == set(held)
+
+
+def test_switching_discovery_off_takes_everything_back() -> None:
+    words = announcer()
+    words.remember(battery(), devices.family("battery"))
+    held = stored(words.waves(words.announced, bridge=True))
+    silent, said = after_restart(held, NONE, HOUSE_48)
+    assert {m.topic for m in said} == set(held)
+    assert told(silent, battery()) == []
+    info = {"node": NONE.bridge_node, "discovery": "device", "devices": words.devices}
+    assert set(held) <= set(silent.more_filters(info))
+    assert silent.more_filters(info | {"discovery": "none"}) == []
+    assert silent.more_filters(info | {"node": "renogy_bridge_ffff"}) == []
+
+
+def test_a_controller_and_its_history_are_one_device() -> None:
+    words = announcer()
+    words.remember(reading(), devices.family("controller"))
+    words.remember(reading(ROVER, "history", daily=[{"a": 1}]), devices.family("history"))
+    before = config(words.waves([node_of(ROVER)]))["components"]
+    assert "pv_power" in before
+    assert len(words.waves([node_of(ROVER)])) == 1
+
+
+def test_reading_back_finds_all_topics() -> None:
+    (wave,) = told(announcer(), battery(), FIGURES)
+    back = found(DEVICE, wave[0].topic, wave[0].payload)
+    assert back is not None
+    assert back.components["voltage"] == "sensor"
+    assert set(back.topics) >= {"solar/House_48", "solar/House_48/link", "solar/House_48/availability"}
+    assert back.via == "renogy_bridge_ab12"
+    assert MAC.replace(":", "").lower() in back.node

@@ -7,17 +7,20 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from configparser import RawConfigParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from renogybt import devices
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
 from renogybt.settings import Settings
 from renogybt.sinks.document import celsius, cleaned, unknown_fields
-from renogybt.sinks.http import HttpSink
 from renogybt.sinks.mqtt import MqttSink
 from renogybt.sinks.sink import Sink
 from renogybt.sinks.topics import form_of
+
+if TYPE_CHECKING:
+    from configparser import RawConfigParser
+
+    from renogybt.sinks.http import HttpSink
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,8 @@ class DataLogger:
 
     def _add_http(self) -> HttpSink:
         if self._http is None:
+            from renogybt.sinks.http import HttpSink  # only what is switched on is loaded
+
             self._http = HttpSink(self.settings)
             self.sinks.append(self._http)
         return self._http

@@ -15,13 +15,15 @@ class Identity:
     """Which device a reading is of.
 
     `mac` upper case with colons, `unit` the bus address asked for (None for a combined bank), `shared` whether several
-    devices sit behind this address. `uid` is the identity for ever: topics may follow the alias, ids never do.
+    devices sit behind this address, `part` which side of the device when it is not its live values ("history"). `uid` is
+    the identity for ever: topics may follow the alias, ids never do.
     """
 
     mac: str
     unit: int | None
     alias: str
     shared: bool = False
+    part: str = ""
 
     @property
     def uid(self) -> str:
@@ -29,7 +31,7 @@ class Identity:
         base = self.mac.replace(":", "").replace("-", "").lower()
         if self.unit is None:
             return f"{base}_combined"
-        return f"{base}_{self.unit}" if self.shared else base
+        return "_".join([base, *([str(self.unit)] if self.shared else []), *([self.part] if self.part else [])])
 
     @property
     def label(self) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None, beside: str = "") -> int:
 
     `beside`: a file name given without a path is looked for in the current folder, then in this one.
     """
-    arguments = parse(argv)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
         settings = load(locate(arguments.config, beside), os.environ)
@@ -43,18 +43,29 @@ def main(argv: list[str] | None = None, beside: str = "") -> int:
     return run(settings)
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
+@dataclass(slots=True)
+class Arguments:
+    """The words of the command line."""
+
+    config: str = "config.ini"
+    check: bool = False
+    log_level: str | None = None
+
+
+def parse(argv: list[str]) -> Arguments:
+    if len(argv) <= 1 and not any(word.startswith("-") for word in argv):
+        return Arguments(*argv)
+    import argparse  # the daemon is started without options and need not carry this for years
+
     parser = argparse.ArgumentParser(
         description="Read Renogy devices over Bluetooth and deliver the readings (MQTT, Home Assistant and more).",
         epilog="Exit code: 0 all went well, 1 a device could not be read or a reading not delivered, 2 wrong configuration.",
     )
     parser.add_argument("config", nargs="?", default="config.ini", help="configuration file (default: config.ini)")
     parser.add_argument("--check", action="store_true", help="only check the configuration and show what is in force")
-    parser.add_argument(
-        "--log-level", choices=("debug", "info", "warning", "error"), help="instead of log_level in the file"
-    )
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="overrides log_level")
     parser.add_argument("--version", action="version", version=f"renogybt {__version__}")
-    return parser.parse_args(argv)
+    return parser.parse_args(argv, Arguments())
 
 
 def locate(config: str, beside: str) -> Path:

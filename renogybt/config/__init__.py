@@ -6,11 +6,11 @@ there is, and log what was ignored or doubtful.
 
 from __future__ import annotations
 
-import configparser
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from renogybt.config.assemble import assemble
 from renogybt.config.describe import as_ini, describe
@@ -19,6 +19,9 @@ from renogybt.config.options import SECTIONS, base, options
 from renogybt.config.report import Entry, Report
 from renogybt.errors import ConfigError
 from renogybt.settings import Settings
+
+if TYPE_CHECKING:
+    import configparser
 
 __all__ = ["as_ini", "describe", "load", "load_parser"]
 
@@ -65,9 +68,11 @@ def load_parser(
 
 
 def _given(parser: configparser.RawConfigParser, header: str, key: str, section: str) -> str:
+    from configparser import InterpolationError  # only library users come here with a parser, who have loaded it
+
     try:
         value = parser.get(header, key)
-    except configparser.InterpolationError:
+    except InterpolationError:
         value = parser.get(header, key, raw=True)
     value = "" if value is None else str(value)
     if _known(section, key) and options(section)[key.lower()].secret and value[:1] not in ('"', "'"):

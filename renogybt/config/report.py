@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from renogybt.config.options import SECTIONS, base, options
 from renogybt.settings import shown
@@ -69,6 +68,8 @@ class Report:
 
 def hint(word: str, known: Iterable[str], form: str = "{}") -> str:
     """A question that names the known word nearest to `word`, or nothing; `form` is how such a word is written."""
+    from difflib import get_close_matches  # rarely needed, and large for a Pi
+
     by_lower = {item.lower(): item for item in known}
     close = get_close_matches(word[:LONGEST].lower(), by_lower, n=1)
     return f"; did you mean {form.format(by_lower[close[0]])}?" if close else ""

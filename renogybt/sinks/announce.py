@@ -193,17 +193,21 @@ class Announcer:
             block["model"] = former["model"]
         block = {**{named: value for named, value in former.items() if named not in block}, **block}
         card.seen |= set(components) | set(link)
-        return self._forms(node, shared_part(identity, block, self.topics), components | link)
+        left = [topic for old in before for topic in self._own(old)] if self._complete else []
+        return self._forms(node, shared_part(identity, block, self.topics), components | link, left)
 
-    def _forms(self, node: str, shared: Config, components: dict[str, Config]) -> list[Wave]:
-        """First let go of announcements in the other form, then announce, then clear away what is spent."""
+    def _forms(self, node: str, shared: Config, components: dict[str, Config], left: Iterable[str] = ()) -> list[Wave]:
+        """First let go of announcements in the other form, then announce, then clear away what is spent.
+
+        `left` are topics the device does not use any more, because it has another alias now.
+        """
         device_topic, before = self.topics.device_config(node), self._old.get(node, {})
         as_device = self.topics.form == "device"
         other = [old for topic, old in before.items() if (topic == device_topic) != as_device]
         gone = [old.topic for old in other if old.key and old.key not in components]
         moving = [old.topic for old in other if old.topic not in gone]
         first = [retained(topic, "") for topic in gone] + [retained(topic, MIGRATE) for topic in moving]
-        last = [retained(topic, "") for topic in moving]
+        last = [retained(topic, "") for topic in (*moving, *dict.fromkeys(left))]
         if as_device:
             stubs = self._stubs(before.get(device_topic), components)
             full = retained(device_topic, encoded(shared | {"components": components}))

@@ -77,6 +77,23 @@ class Sent:
 Event = Up | Failed | Down | Arrived | Sent
 
 
+class PlainNames(Client):
+    """paho's client, without loading the tables for international host names (0.9 MB) where the name is plain ASCII."""
+
+    def _create_socket_connection(self) -> Any:
+        if not self.host.isascii() or self._get_proxy():
+            return super()._create_socket_connection()
+        return socket.create_connection((self.host.encode("ascii"), self.port), self.connect_timeout)
+
+
+def check_name(server: str) -> None:
+    """Raises `UnicodeError` for a host name nobody can be asked for; in paho's thread it would end that thread."""
+    if not server.isascii():
+        server.encode("idna")
+    elif any(len(label) > 63 for label in server.split(".")):
+        raise UnicodeError("a part of the host name is longer than 63 letters")
+
+
 class Connection:
     """Connects, reconnects and tells what happens. Owned by one thread; only `events` is filled by paho's."""
 
@@ -122,8 +139,8 @@ class Connection:
 
     def _made(self) -> Client:
         mqtt = self._mqtt
-        mqtt.server.encode("idna")  # a name that cannot be asked for would end paho's thread
-        client = Client(CallbackAPIVersion.VERSION2, client_id=self._id, clean_session=True)
+        check_name(mqtt.server)
+        client = PlainNames(CallbackAPIVersion.VERSION2, client_id=self._id, clean_session=True)
         client.suppress_exceptions = True
         client.connect_timeout = CONNECT_TIMEOUT
         client.reconnect_delay_set(1, SLOWEST)

@@ -14,8 +14,9 @@ from renogybt.settings import Settings
 from renogybt.sinks.connection import Connection
 from renogybt.sinks.discovery import OFFLINE
 from renogybt.sinks.link import timestamp
+from renogybt.sinks.messages import Figures, Messages, News
 from renogybt.sinks.outbox import Message
-from renogybt.sinks.session import Figures, News, Session, birth_delay
+from renogybt.sinks.session import Session, birth_delay
 from renogybt.sinks.topics import Topics
 from renogybt.worker import Worker
 
@@ -65,16 +66,9 @@ class MqttSink:
         will = Message(self.topics.bridge_availability, OFFLINE, 1, True) if self._daemon else None
         self._thread = _Thread(self._round, on_crash)
         self._connection = Connection(settings.mqtt, self.client_id, will, folder, self._thread.wake)
-        self._session = Session(
-            settings,
-            known,
-            self.topics,
-            self._connection,
-            daemon=self._daemon,
-            host=platform.node(),
-            started=timestamp(time.time()) or "",
-            jitter=jitter,
-        )
+        host, started = platform.node(), timestamp(time.time()) or ""
+        messages = Messages(settings, known, self.topics, self._daemon, host)
+        self._session = Session(messages, self._connection, daemon=self._daemon, host=host, started=started, jitter=jitter)
         self._lock = threading.Lock()
         self._inbox: dict[tuple[str, ...], News] = {}
         self._idle, self._gone = threading.Event(), threading.Event()
@@ -110,7 +104,7 @@ class MqttSink:
 
     def publish(self, topic: str, payload: str, retain: bool = False) -> None:
         """Any message of the caller's own, with the quality of service of [mqtt]; the newest per topic wins."""
-        self._put(("message", topic), Message(topic, payload, self._session.qos, retain))
+        self._put(("message", topic), Message(topic, payload, self._session.messages.qos, retain))
 
     def _put(self, key: tuple[str, ...], news: News) -> None:
         """At most one piece of news of each kind waits for each device, so this is bounded by the number of devices."""

@@ -30,6 +30,11 @@ class Outbox:
         """`message` takes the place of the one that waits for this topic, if any."""
         self._waiting[message.topic] = message
 
+    def lead(self, messages: Iterable[Message]) -> None:
+        """As `put`, but these go before everything that waits."""
+        first = {message.topic: message for message in messages}
+        self._waiting = first | {topic: message for topic, message in self._waiting.items() if topic not in first}
+
     def restore(self, message: Message) -> None:
         """`message` was taken out but did not go; it may go again at once, unless a newer one waits."""
         self._waiting.setdefault(message.topic, message)

@@ -6,20 +6,14 @@ import json
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from renogybt import devices
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
-from renogybt.settings import Settings
-from renogybt.sinks.announce import Announcer, Wave, encoded, retained
+from renogybt.sinks.announce import Wave, encoded, retained
 from renogybt.sinks.connection import Arrived, Connection, Down, Sent, Up
 from renogybt.sinks.discovery import OFFLINE, ONLINE
-from renogybt.sinks.document import document
-from renogybt.sinks.link import link_document
+from renogybt.sinks.messages import Messages, News
 from renogybt.sinks.outbox import Message, Outbox
-from renogybt.sinks.topics import Topics, node_of
 from renogybt.version import __version__
 
 log = logging.getLogger(__name__)
@@ -31,31 +25,20 @@ BUSY = 0.2
 """Seconds between rounds while confirmations are due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    identity: Identity
-    figures: LinkFigures
-
-
-News = Reading | Failure | Figures | Message
-
-
 def birth_delay() -> float:
     """Not all bridges of a house should speak in the same moment when Home Assistant has started."""
     return random.uniform(0, 3)
 
 
 class Session:
-    """Turns readings into messages and keeps the broker's picture right over reconnects and restarts.
+    """Keeps the broker's picture right over reconnects and restarts, of it and of us.
 
     `daemon` false: a single run for cron, which confirms everything and does not say that it goes away.
     """
 
     def __init__(
         self,
-        settings: Settings,
-        identities: Sequence[Identity] | None,
-        topics: Topics,
+        messages: Messages,
         connection: Connection,
         *,
         daemon: bool,
@@ -63,20 +46,12 @@ class Session:
         started: str,
         jitter: Callable[[], float] = birth_delay,
     ) -> None:
-        self._settings, self._daemon, self._jitter, self.topics = settings, daemon, jitter, topics
-        self._host, self._started = host, started
-        self.connection = connection
+        self.messages, self.connection, self._daemon, self._jitter = messages, connection, daemon, jitter
+        self.topics, self._announcer = messages.topics, messages.announcer
+        self._about = {"version": __version__, "node": self.topics.bridge_node, "host": host, "started": started}
         self.outbox = Outbox()
-        self._announcer = Announcer(topics, identities, settings.data.temperature_unit, settings.data.fields, host)
-        announced, choice = topics.form != "none", settings.mqtt.retain
-        self._retain = announced if choice == "auto" else choice == "true"
-        self.qos = settings.mqtt.qos if daemon else 1
-        self._spoken_for = {node_of(identity): identity for identity in identities or ()}
-        self._documents: dict[str, dict[str, dict[str, Any]]] = {}
-        self._newest: dict[str, Message] = {}
         self._waves: deque[Wave] = deque()
         self._current: Wave = []
-        self._pending: dict[str, None] = {}
         self._unconfirmed: dict[int, Message] = {}
         self._open = self._left = False
         self._read_back_until = 0.0
@@ -85,7 +60,7 @@ class Session:
     @property
     def idle(self) -> bool:
         """Nothing waits for delivery or confirmation."""
-        announcing = self._waves or (self._pending and self.topics.form != "none")
+        announcing = self._waves or (self.messages.pending and self.topics.form != "none")
         return not (self.outbox or self._unconfirmed or announcing)
 
     @property
@@ -94,45 +69,8 @@ class Session:
 
     def take(self, news: News) -> None:
         """Put what follows from `news` into the outbox."""
-        match news:
-            case Reading():
-                self._reading(news)
-            case Failure():
-                self._available(news.identity, OFFLINE)
-            case Figures():
-                self._figures(news)
-            case Message():
-                self.outbox.put(news if self._daemon else news._replace(qos=1))
-
-    def _reading(self, reading: Reading) -> None:
-        family, identity = devices.family(reading.family), reading.identity
-        content = document(reading, self._settings.data.temperature_unit, self._settings.data.fields)
-        node = node_of(identity)
-        parts = self._documents.setdefault(node, {})
-        parts[family.client] = content
-        merged: dict[str, Any] = {}  # a controller and its history are one device
-        for part in parts.values():
-            merged |= part
-        self._say(Message(self.topics.state(identity), encoded(merged | content), self.qos, self._retain))
-        if self._announcer.remember(reading, family):
-            self._pending[node] = None
-        self._available(identity, ONLINE)
-
-    def _figures(self, news: Figures) -> None:
-        content = link_document(news.figures)
-        if self._announcer.remember_link(news.identity, content):
-            self._pending[node_of(news.identity)] = None
-        self._say(Message(self.topics.link(news.identity), encoded(content), self.qos, self._retain))
-
-    def _available(self, identity: Identity, word: str) -> None:
-        self._spoken_for[node_of(identity)] = identity
-        message = retained(self.topics.availability(identity), word)
-        if self._newest.get(message.topic) != message:
-            self._say(message)
-
-    def _say(self, message: Message) -> None:
-        self._newest[message.topic] = message
-        self.outbox.put(message)
+        for message in self.messages.of(news):
+            self.outbox.put(message)
 
     def round(self, now: float, leaving: bool = False, hurry: bool = False) -> float:
         """One round of work at monotonic time `now`; returns the seconds until the next is due.
@@ -143,7 +81,8 @@ class Session:
             self._event(event, now)
         self.connection.supervise(now)
         if leaving and not self._left and self._daemon:
-            self._last_words()
+            for message in self.messages.last_words():
+                self.outbox.put(message)
         self._left = leaving
         if not self.connection.up:
             return LONGEST
@@ -161,7 +100,7 @@ class Session:
         waits = [LONGEST]
         if (due := self.outbox.next_due(now)) is not None:
             waits.append(max(BUSY if stuck else SHORTEST, due))
-        if self._waves or self._pending:
+        if self._waves or self.messages.pending:
             waits.append(BUSY)
         if self._birth_at is not None:
             waits.append(self._birth_at - now)
@@ -213,7 +152,7 @@ class Session:
                 self._birth_at = now + self._jitter()
         elif event.retained:
             for message in self._announcer.read_back(event.topic, event.payload):
-                self._newest.pop(message.topic, None)
+                self.messages.newest.pop(message.topic, None)
                 self.outbox.put(message)
 
     def _open_up(self) -> None:
@@ -222,49 +161,34 @@ class Session:
         self.connection.unsubscribe(self._announcer.filters())
         waiting = {message.topic: message for message in self.outbox.clear()}
         self._announce_all()
-        for topic, message in self._newest.items():
+        for topic, message in self.messages.newest.items():
             if message.retain or topic in waiting:
                 self.outbox.put(message)
         for topic, message in waiting.items():
-            if topic not in self._newest:
+            if topic not in self.messages.newest:
                 self.outbox.put(message)
 
     def _announce_all(self) -> None:
         born, self._birth_at = self._birth_at is not None, None
-        self.outbox.put(retained(self.topics.bridge_info, encoded(self._info())))
-        self._pending.clear()
+        about = self._about | {"discovery": self.topics.form, "devices": self._announcer.devices}
+        self.outbox.put(retained(self.topics.bridge_info, encoded(about)))
+        self.messages.pending.clear()
         self._waves.extend(self._announcer.waves(self._announcer.announced, bridge=True))
         self._advance()
         if born:
             self.outbox.put(retained(self.topics.bridge_availability, ONLINE))
-            for message in self._newest.values():
+            for message in self.messages.newest.values():
                 self.outbox.put(message)
-
-    def _info(self) -> dict[str, Any]:
-        return {
-            "version": __version__,
-            "node": self.topics.bridge_node,
-            "host": self._host,
-            "started": self._started,
-            "discovery": self.topics.form,
-            "devices": self._announcer.devices,
-        }
 
     def _advance(self) -> None:
         """Announce what is pending; let the next wave go when the one before has left."""
-        if not self._waves and self._pending and not self.outbox.holds_any(m.topic for m in self._current):
-            nodes = [node for node in self._pending if node in self._announcer.announced]
-            self._pending.clear()
+        if not self._waves and self.messages.pending and not self.outbox.holds_any(m.topic for m in self._current):
+            nodes = [node for node in self.messages.pending if node in self._announcer.announced]
+            self.messages.pending.clear()
             self._waves.extend(self._announcer.waves(nodes))
         if self._waves and not self.outbox.holds_any(m.topic for m in self._current):
             self._current = self._waves.popleft()
-            for message in self._current:
-                self.outbox.put(message)
-
-    def _last_words(self) -> None:
-        ours = [self.topics.availability(identity) for identity in self._spoken_for.values()]
-        for topic in [*ours, self.topics.bridge_availability]:
-            self._say(retained(topic, OFFLINE))
+            self.outbox.lead(self._current)  # Home Assistant listens to a state only after its announcement
 
     def _send(self, now: float, hurry: bool) -> bool:
         """Hand over what is due; True when the connection takes no more now."""

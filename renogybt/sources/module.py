@@ -128,11 +128,12 @@ class Section:
 
 
 def identities(device: Device, settings: Settings) -> Iterator[Identity]:
-    """Who lives behind the module of `device`; `shared` when the whole configuration knows more than one there."""
+    """Who lives behind the module of `device`; `shared` when the whole configuration knows more than one unit there."""
     mac = device.mac_addr or device.alias
-    neighbours = sum(len(other.device_id) for other in settings.devices if (other.mac_addr or other.alias) == mac)
+    units = {unit for other in settings.devices if (other.mac_addr or other.alias) == mac for unit in other.device_id}
+    part = "history" if device.type == "RNG_CTRL_HIST" else ""
     for unit in device.device_id:
-        yield Identity(mac, unit, device.alias, neighbours > 1)
+        yield Identity(mac, unit, device.alias, len(units) > 1, part)
 
 
 def reader(identity: Identity, device: Device) -> Any:

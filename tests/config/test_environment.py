@@ -69,13 +69,13 @@ def test_sections_that_differ_in_punctuation_only(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(("section", "key"), SECRETS)
-@pytest.mark.parametrize("content", ["geheim", "geheim\n", "geheim\r\n"])
+@pytest.mark.parametrize("content", [" geheim ", " geheim \n", " geheim \r\n"])
 def test_secret_in_a_file(folder: Folder, section: str, key: str, content: str) -> None:
     (folder.path / "secret").write_text(content, newline="")
     by_file = folder.load(f"{DEVICE}[{section}]\n{key} =\n{key}_file = secret\n")
     by_variable = folder.load(DEVICE, {f"{variable(section, key)}_FILE": str(folder.path / "secret")})
     for settings in (by_file, by_variable):
-        assert getattr(getattr(settings, section), key) == "geheim"
+        assert getattr(getattr(settings, section), key) == " geheim "
 
 
 def test_the_environment_wins_over_either_form(folder: Folder) -> None:

@@ -142,6 +142,11 @@ def test_an_indented_option_is_pointed_out(folder: Folder) -> None:
     assert "remove the spaces" in problem
 
 
+def test_a_file_may_be_indented_throughout(folder: Folder) -> None:
+    settings = folder.load("  [device]\n    alias = roof\n    # a comment\n    type = RNG_BATT\n  [mqtt]\n    port = 1\n")
+    assert (settings.devices[0].alias, settings.devices[0].type, settings.mqtt.port) == ("roof", "RNG_BATT", 1)
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_any_editor_will_do(folder: Folder, newline: str, codec: str) -> None:

@@ -80,6 +80,7 @@ def test_values(folder: Folder, section: str, line: str, value: object) -> None:
         ("data", "log_level = debgu", "did you mean debug?"),
         ("data", "fields = battery voltage", "letters, digits, _ and *"),
         ("data", "energy_file = a\tb", "cannot be printed"),
+        ("data", "energy_file = a\0b", "cannot be printed"),
         ("mqtt", "port = 70000", "a whole number from 1 to 65535"),
         ("mqtt", "port = 1883.0", "a whole number from 1 to 65535"),
         ("mqtt", f"port = {'9' * 5000}", "a whole number from 1 to 65535"),
@@ -100,7 +101,9 @@ def test_a_value_that_does_not_fit(folder: Folder, section: str, line: str, word
     key, _, value = line.partition(" = ")
     number = 5 if more else 4
     shown = value if len(value) <= 100 else f"({len(value)} characters)"
-    assert problem.startswith(f"config.ini, line {number}: [{section}] {key} = {shown}: ".replace("\t", "?"))
+    assert problem.startswith(
+        f"config.ini, line {number}: [{section}] {key} = {shown}: ".replace("\t", "?").replace("\0", "?")
+    )
     assert words in problem
 
 

@@ -82,6 +82,10 @@ def test_remote_logging(folder: Folder, url: str) -> None:
     folder.load(f"{DEVICE}[remote_logging]\nenabled = true\nurl = https://example.com:8443/post.php?id=1\n")
 
 
+def test_a_faulty_address_is_not_called_missing_too(folder: Folder) -> None:
+    assert "cannot be printed" in folder.problem(f"{DEVICE}[remote_logging]\nenabled = true\nurl = http://a\tb/\n")
+
+
 def test_pvoutput(folder: Folder) -> None:
     missing = folder.problems(DEVICE + "[pvoutput]\nenabled = true\n")
     assert missing == [

@@ -369,8 +369,20 @@ def test_nothing_is_taken_back_while_the_configuration_is_not_known() -> None:
     assert [m for topic, payload in held.items() for m in words.read_back(topic, payload)] == []
 
 
-def test_a_renamed_device_keeps_its_topics_until_announced_anew() -> None:
-    """The old state topic of a device that is still there is not cleared behind its back."""
+def test_a_device_with_a_new_name_lets_go_of_its_old_topics_at_the_end() -> None:
+    held = stored(told(announcer(), battery(), FIGURES))
+    renamed = Identity(MAC, 48, "Van", True)
+    words, said = after_restart(held, DEVICE, renamed)
+    assert said == []
+    first, last = told(words, battery(renamed))
+    assert json.loads(first[0].payload)["state_topic"] == "solar/Van_48"
+    old = {"solar/House_48", "solar/House_48/availability", "solar/House_48/link"}
+    assert {(m.topic, m.payload) for m in last} == {(topic, "") for topic in old}
+    assert [node_of(renamed)] == [*words.devices]
+
+
+def test_topics_still_in_use_are_not_cleared_with_a_device_that_is_gone() -> None:
+    """A battery was replaced: another address, the same place."""
     gone = stored(told(announcer(), battery(Identity("11:11:11:11:11:11", 48, "House", True))))
     _, said = after_restart(gone, DEVICE, HOUSE_48)
     assert [message.topic for message in said] == ["homeassistant/device/renogy_111111111111_48/config"]

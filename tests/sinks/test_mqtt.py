@@ -44,6 +44,15 @@ def test_a_reading_arrives_announced_and_retained(broker: Mosquitto, ears: Liste
             assert list(faults_of_device_form(json.loads(payload))) == []
 
 
+def test_an_announcement_goes_before_the_first_reading_also_later(ears: Listener, sink: Sinks) -> None:
+    sender = sink(ROVER)
+    ears.wait_for("solar/bridge/info")
+    sender.offer(reading())
+    ears.wait_for(AVAILABILITY)
+    order = [heard.topic for heard in ears.messages]
+    assert order.index(CONFIG) < order.index(STATE)
+
+
 def test_without_discovery_the_predecessors_topic_and_nothing_retained(
     broker: Mosquitto, ears: Listener, sink: Sinks
 ) -> None:

@@ -193,7 +193,7 @@ def test_the_connection_survives_its_thread(broker: Mosquitto, ears: Listener, s
     silence = threading.excepthook
     threading.excepthook = lambda *_: None
     try:
-        connection._client._sock = object()  # type: ignore[union-attr, assignment]
+        connection._client._sock = object()  # type: ignore[union-attr]
         until(lambda: not victim.is_alive(), 15)
     finally:
         threading.excepthook = silence

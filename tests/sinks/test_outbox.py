@@ -50,6 +50,14 @@ def test_hurry_lets_everything_go() -> None:
     assert [m.payload for m in box.due(0.1, hurry=True)] == ["2"]
 
 
+def test_what_leads_goes_before_what_waits() -> None:
+    box = Outbox()
+    for topic in ("a", "b", "c"):
+        box.put(Message(topic, "old"))
+    box.lead([Message("d", "new"), Message("b", "new")])
+    assert [(m.topic, m.payload) for m in box.due(0)] == [("d", "new"), ("b", "new"), ("a", "old"), ("c", "old")]
+
+
 EVENTS = st.lists(st.tuples(st.floats(0, 3), st.one_of(st.none(), st.sampled_from("abc"))), max_size=60)
 
 

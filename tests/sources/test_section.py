@@ -9,7 +9,7 @@ from renogybt.errors import NotFound
 from renogybt.reading import Failure, LinkFigures, Reading
 from renogybt.settings import Device, Settings
 from renogybt.sources import module as module_under_test
-from renogybt.sources.module import Section
+from renogybt.sources.module import Section, identities
 from tests.sources.scripted import ScriptedLink, ScriptedRadio
 from tests.sources.test_modbus_device import battery
 
@@ -104,3 +104,12 @@ def test_the_bank_sums_what_is_known_of_all_and_holds_what_must_not_shrink() -> 
     assert one.values["battery_48_cell_voltage_max"] == 3.3
     assert one.values["batteries_online"] == 1
     assert one.missing == ("battery 49",)
+
+
+def test_who_a_device_is_does_not_depend_on_its_history_being_read_too() -> None:
+    live = Device(section="device", mac_addr=MAC, alias="roof", type="RNG_CTRL")
+    past = Device(section="device.past", mac_addr=MAC, alias="past", type="RNG_CTRL_HIST")
+    alone = [item.uid for item in identities(live, Settings(devices=(live,)))]
+    beside = [item.uid for device in (live, past) for item in identities(device, Settings(devices=(live, past)))]
+    assert alone == ["aabbccddeeff"]
+    assert beside == ["aabbccddeeff", "aabbccddeeff_history"]

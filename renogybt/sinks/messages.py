@@ -1,0 +1,91 @@
+"""What follows from readings, failures and link figures: the messages to publish. Pure; no broker in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from renogybt import devices
+from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.settings import Settings
+from renogybt.sinks.announce import Announcer, encoded, retained
+from renogybt.sinks.discovery import OFFLINE, ONLINE
+from renogybt.sinks.document import document
+from renogybt.sinks.link import link_document
+from renogybt.sinks.outbox import Message
+from renogybt.sinks.topics import Topics, node_of
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    identity: Identity
+    figures: LinkFigures
+
+
+News = Reading | Failure | Figures | Message
+
+
+class Messages:
+    """Turns news into messages, and remembers the newest of each topic for those who come later.
+
+    `pending` names the devices to be announced anew. `daemon` false: a single run, in which everything is confirmed.
+    """
+
+    def __init__(
+        self, settings: Settings, identities: Sequence[Identity] | None, topics: Topics, daemon: bool, host: str
+    ) -> None:
+        self._data, self.topics, self._daemon = settings.data, topics, daemon
+        self.announcer = Announcer(topics, identities, self._data.temperature_unit, self._data.fields, host)
+        announced, choice = topics.form != "none", settings.mqtt.retain
+        self._retain = announced if choice == "auto" else choice == "true"
+        self.qos = settings.mqtt.qos if daemon else 1
+        self._devices = {node_of(identity): identity for identity in identities or ()}
+        self._documents: dict[str, dict[str, dict[str, Any]]] = {}
+        self.newest: dict[str, Message] = {}
+        self.pending: dict[str, None] = {}
+
+    def of(self, news: News) -> list[Message]:
+        """What is to be published because of `news`."""
+        match news:
+            case Reading():
+                return self._reading(news)
+            case Failure():
+                return self._available(news.identity, OFFLINE)
+            case Figures():
+                return self._figures(news)
+        return [news if self._daemon else news._replace(qos=1)]
+
+    def _reading(self, reading: Reading) -> list[Message]:
+        family, identity = devices.family(reading.family), reading.identity
+        content = document(reading, self._data.temperature_unit, self._data.fields)
+        parts = self._documents.setdefault(node_of(identity), {})
+        parts[family.client] = content
+        merged: dict[str, Any] = {}  # a controller and its history are one device
+        for part in parts.values():
+            merged |= part
+        if self.announcer.remember(reading, family):
+            self.pending[node_of(identity)] = None
+        said = self._kept(Message(self.topics.state(identity), encoded(merged | content), self.qos, self._retain))
+        return [said, *self._available(identity, ONLINE)]
+
+    def _figures(self, news: Figures) -> list[Message]:
+        content = link_document(news.figures)
+        if self.announcer.remember_link(news.identity, content):
+            self.pending[node_of(news.identity)] = None
+        return [self._kept(Message(self.topics.link(news.identity), encoded(content), self.qos, self._retain))]
+
+    def _available(self, identity: Identity, word: str) -> list[Message]:
+        """The device's availability, when it changes."""
+        self._devices[node_of(identity)] = identity
+        message = retained(self.topics.availability(identity), word)
+        return [] if self.newest.get(message.topic) == message else [self._kept(message)]
+
+    def _kept(self, message: Message) -> Message:
+        self.newest[message.topic] = message
+        return message
+
+    def last_words(self) -> list[Message]:
+        """All devices and the bridge go away."""
+        topics = [self.topics.availability(identity) for identity in self._devices.values()]
+        return [self._kept(retained(topic, OFFLINE)) for topic in [*topics, self.topics.bridge_availability]]

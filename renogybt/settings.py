@@ -234,7 +234,7 @@ class HomeAssistantProxy(Section, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The whole configuration. `folder` is where the file lies: relative paths start there."""
+    """The whole configuration. `file` is the name of its file, `folder` where that lies: relative paths start there."""
 
     devices: tuple[Device, ...] = ()
     data: Data = Data()
@@ -243,6 +243,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     pvoutput: Pvoutput = Pvoutput()
     home_assistant_proxy: HomeAssistantProxy = HomeAssistantProxy()
     folder: str = "."
+    file: str = ""
 
     def period(self, device: Device) -> float:
         """Seconds between two readings of `device`."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from msgspec.structs import replace
+
 from renogybt.config import describe, load
 from renogybt.errors import ConfigError
 from renogybt.reading import Reading
@@ -29,7 +31,8 @@ def main(argv: list[str] | None = None, beside: str = "") -> int:
     arguments = parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        settings = load(locate(arguments.config, beside), os.environ)
+        path = locate(arguments.config, beside)
+        settings = replace(load(path, os.environ), file=path.name)
     except ConfigError as error:
         count = len(error.problems)
         print(f"{arguments.config} cannot be used ({count} problem{'s' if count > 1 else ''}):", file=sys.stderr)
@@ -54,7 +57,7 @@ class Arguments:
 
 def parse(argv: list[str]) -> Arguments:
     if len(argv) <= 1 and not any(word.startswith("-") for word in argv):
-        return Arguments(*argv)
+        return Arguments(argv[0]) if argv else Arguments()
     import argparse  # the daemon is started without options and need not carry this for years
 
     parser = argparse.ArgumentParser(

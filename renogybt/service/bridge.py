@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
@@ -87,7 +86,7 @@ class Bridge:
         self._on_reading, self._on_failure = on_reading, on_failure
         self._make_radio = (lambda: radio) if radio is not None else (lambda: BLEManager(patient=not self.daemon))
         self._sections = {device.section: Section(device, settings) for device in settings.devices}
-        self._totals = EnergyTotals(Path(settings.folder) / settings.data.energy_file)
+        self._totals = EnergyTotals(settings.path(settings.data.energy_file))
         self._enricher = Enricher(settings, self._totals) if count_energy else None
         identities = [identity for section in self._sections.values() for identity in section.identities]
         self.logger: Outlets = logger or DataLogger(settings, identities)

@@ -7,9 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Entry:
+    """Turn n is due at `first` + n x `period`."""
+
+    first: float
     period: float
-    due: float
+    turn: int = 0
     busy_since: float | None = None
+
+    @property
+    def due(self) -> float:
+        return self.first + self.turn * self.period
+
+    def move_beyond(self, now: float) -> None:
+        """To the first turn that is still to come."""
+        self.turn = max(self.turn, int((now - self.first) // self.period))
+        while self.due <= now:
+            self.turn += 1
 
 
 class Schedule:
@@ -22,7 +35,7 @@ class Schedule:
         self._entries: dict[str, Entry] = {}
 
     def add(self, name: str, period: float, first: float) -> None:
-        self._entries[name] = Entry(period, first)
+        self._entries[name] = Entry(first, period)
 
     def begin_due(self, now: float) -> list[str]:
         """The names whose turn it is; they are busy from now on."""
@@ -30,14 +43,13 @@ class Schedule:
         for name in due:
             entry = self._entries[name]
             entry.busy_since = now
-            entry.due += entry.period * (int((now - entry.due) // entry.period) + 1)
+            entry.move_beyond(now)
         return due
 
     def ended(self, name: str, now: float) -> None:
         entry = self._entries[name]
         entry.busy_since = None
-        if entry.due <= now:
-            entry.due += entry.period * (int((now - entry.due) // entry.period) + 1)
+        entry.move_beyond(now)
 
     def busy_for(self, name: str, now: float) -> float | None:
         """Seconds since its turn began, None when it is not busy."""

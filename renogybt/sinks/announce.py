@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
 
-from renogybt.protocol.table import Family, Row
+from renogybt.protocol.table import Family
 from renogybt.reading import Identity, Reading
 from renogybt.sinks.discovery import (
     FACTS,
@@ -44,25 +44,21 @@ def retained(topic: str, payload: str) -> Message:
 
 @dataclass(slots=True)
 class Card:
-    """What the readings of this process told about one device; `families` and `values` by the predecessors' client name.
-
-    A controller and its history are one device with two tables.
-    """
+    """What the readings of this process told about one device. `family` is None until it was read."""
 
     identity: Identity
-    families: dict[str, Family] = field(default_factory=dict)
-    values: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    family: Family | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def rows(self, fields: Sequence[str]) -> dict[str, Row]:
-        merged: dict[str, Row] = {}
-        for client, family in self.families.items():
-            merged |= entities(family, self.values[client], fields)
-        return merged
-
-    def explained_by(self, fields: Sequence[str]) -> list[str]:
-        return [key for family in self.families.values() for key in attributes(family, fields)]
+    @property
+    def state(self) -> tuple[object, ...]:
+        """What an announcement depends on."""
+        counts = (
+            {row.only_if: self.values.get(row.only_if) for row in self.family.fields if row.only_if} if self.family else {}
+        )
+        return self.family and self.family.key, len(self.seen), dict(self.facts), counts
 
 
 class Announcer:
@@ -95,24 +91,23 @@ class Announcer:
     @property
     def announced(self) -> list[str]:
         """The nodes that can be announced: those read at least once in this process."""
-        return [node for node, card in self._cards.items() if card.families]
+        return [node for node, card in self._cards.items() if card.family]
 
     def remember(self, reading: Reading, family: Family) -> bool:
         """Take note of a reading; True when its device is to be announced anew."""
         card = self._card(reading.identity)
-        before = (len(card.seen), dict(card.facts), set(card.families), _counts(card))
-        card.families[family.client] = family
-        card.values[family.client] = reading.values
+        before = card.state
+        card.family, card.values = family, reading.values
         card.seen |= {k for k, v in reading.values.items() if v is not None and not isinstance(v, list | tuple | dict)}
         card.facts |= {key: value for key in FACTS if (value := reading.values.get(key)) is not None}
-        return before != (len(card.seen), card.facts, set(card.families), _counts(card))
+        return before != card.state
 
     def remember_link(self, identity: Identity, figures: Mapping[str, Any]) -> bool:
         """Take note of a link document; True when its device is to be announced anew."""
         card = self._card(identity)
         before = len(card.seen)
         card.seen |= {key for key in LINK_KEYS if figures.get(key) is not None}
-        return bool(card.families) and len(card.seen) != before
+        return card.family is not None and len(card.seen) != before
 
     def _card(self, identity: Identity) -> Card:
         return self._cards.setdefault(node_of(identity), Card(identity))
@@ -180,13 +175,15 @@ class Announcer:
         return self._forms(self.topics.bridge_node, shared, components)
 
     def _device_waves(self, card: Card) -> list[Wave]:
-        identity, node = card.identity, node_of(card.identity)
+        identity, node, family = card.identity, node_of(card.identity), card.family
+        if family is None:
+            return []
         before = self._old.get(node, {}).values()
         seen = card.seen | {CONNECTED} | {key for old in before for key in old.components}
-        rows = {key: row for key, row in card.rows(self._fields).items() if key in seen}
-        components = device_components(rows, card.explained_by(self._fields), identity, self.topics, self._unit)
+        rows = {key: row for key, row in entities(family, card.values, self._fields).items() if key in seen}
+        explained = attributes(family, self._fields)
+        components = device_components(rows, explained, identity, self.topics, self._unit)
         link = link_components([key for key in LINK_KEYS if key in seen and key not in rows], identity, self.topics)
-        family = next(iter(card.families.values()))
         former = {named: value for old in before for key, named in FACTS.items() if (value := old.device.get(named))}
         block = device_block(identity, family, card.facts, self.topics)
         if "model" not in card.facts and "model" in former:
@@ -235,9 +232,3 @@ def platforms(components: Mapping[str, Config]) -> dict[str, str]:
 def _bare(component: Config) -> Config:
     """In entity form the topic says the platform."""
     return {key: value for key, value in component.items() if key != "platform"}
-
-
-def _counts(card: Card) -> dict[str, Any]:
-    """The counts that decide how many numbered rows there are."""
-    counts = {row.only_if for family in card.families.values() for row in family.fields if row.only_if}
-    return {key: values.get(key) for key in counts for values in card.values.values() if key in values}

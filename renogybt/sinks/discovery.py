@@ -18,10 +18,10 @@ from renogybt.reading import Identity
 from renogybt.sinks.document import CELSIUS, FAHRENHEIT, wanted
 from renogybt.sinks.link import LINK_ROWS
 from renogybt.sinks.topics import Topics, node_of
-from renogybt.version import URL, __version__
+from renogybt.version import __version__
 
 ONLINE, OFFLINE = "online", "offline"
-ORIGIN = {"name": "renogybt", "sw_version": __version__, "support_url": URL}
+ORIGIN = {"name": "renogybt", "sw_version": __version__}
 MIGRATE = json.dumps({"migrate_discovery": True})
 """Retained on an old topic, it lets the entities move to an announcement in the other form with names and history."""
 MAKER = "Renogy"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from renogybt import devices
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
@@ -41,7 +40,6 @@ class Messages:
         self._retain = announced if choice == "auto" else choice == "true"
         self.qos = settings.mqtt.qos if daemon else 1
         self._devices = {node_of(identity): identity for identity in identities or ()}
-        self._documents: dict[str, dict[str, dict[str, Any]]] = {}
         self.newest: dict[str, Message] = {}
         self.pending: dict[str, None] = {}
 
@@ -59,14 +57,9 @@ class Messages:
     def _reading(self, reading: Reading) -> list[Message]:
         family, identity = devices.family(reading.family), reading.identity
         content = document(reading, self._data.temperature_unit, self._data.fields)
-        parts = self._documents.setdefault(node_of(identity), {})
-        parts[family.client] = content
-        merged: dict[str, Any] = {}  # a controller and its history are one device
-        for part in parts.values():
-            merged |= part
         if self.announcer.remember(reading, family):
             self.pending[node_of(identity)] = None
-        said = self._kept(Message(self.topics.state(identity), encoded(merged | content), self.qos, self._retain))
+        said = self._kept(Message(self.topics.state(identity), encoded(content), self.qos, self._retain))
         return [said, *self._available(identity, ONLINE)]
 
     def _figures(self, news: Figures) -> list[Message]:

@@ -58,7 +58,7 @@ class MqttSink:
         known = None if identities is None else list(identities)
         self._daemon = settings.data.enable_polling if daemon is None else daemon
         folder = str(Path(settings.folder).resolve())
-        bridge_id = fingerprint(machine(), folder, settings.mqtt.topic, instance)
+        bridge_id = fingerprint(machine(), folder, settings.file, settings.mqtt.topic, instance)
         self.topics = Topics.of(settings, bridge_id)
         devices = [f"{device.mac_addr} {device.alias} {device.device_id}" for device in settings.devices]
         own_id = "renogybt-" + fingerprint(bridge_id, *devices, "daemon" if self._daemon else "once")
@@ -74,7 +74,7 @@ class MqttSink:
         self._idle, self._gone = threading.Event(), threading.Event()
         self._idle.set()
         self._leave_by: float | None = None
-        self._last_words = False
+        self._last_words = self._delivered = False
         self._outcome: bool | None = None
 
     @property
@@ -133,7 +133,7 @@ class MqttSink:
         self._gone.wait(max(0.0, timeout - min(1.0, timeout / 4)))
         ended = self._thread.stop(max(0.1, end - time.monotonic()))
         self._connection.close(max(0.1, end - time.monotonic()))
-        self._outcome = ended and self._session.idle
+        self._outcome = ended and (self._delivered or self._session.idle)
         return self._outcome
 
     def _round(self) -> float:
@@ -150,6 +150,7 @@ class MqttSink:
             if done:
                 self._idle.set()
         if leave_by is not None:
+            self._delivered = self._delivered or done
             if done or (self._connection.trouble and not self._connection.up):
                 self._gone.set()
             pause = min(pause, max(0.05, leave_by - LAST_MOMENT - now))

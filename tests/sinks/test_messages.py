@@ -40,15 +40,6 @@ def test_a_single_run_has_everything_confirmed() -> None:
     assert {m.qos for item in news for m in desk.of(item)} == {1}
 
 
-def test_a_controller_and_its_history_share_a_topic_and_lose_nothing() -> None:
-    desk = messages(ROVER)
-    desk.of(reading())
-    content = json.loads(desk.of(reading(ROVER, "history", daily_max_power=[1, 2]))[0].payload)
-    assert (content["pv_power"], content["daily_max_power"]) == (34, [1, 2])
-    again = json.loads(desk.of(reading(ROVER, "controller", pv_power=7))[0].payload)
-    assert (again["pv_power"], again["battery_voltage"], again["daily_max_power"]) == (7, None, [1, 2])
-
-
 def test_another_variant_of_the_same_device_leaves_nothing_of_the_first() -> None:
     desk = messages(ROVER)
     desk.of(reading(ROVER, "dc_charger", ignition_status="connected"))

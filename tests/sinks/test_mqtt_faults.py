@@ -227,3 +227,17 @@ def test_nothing_piles_up_while_the_broker_is_away(tmp_path: Path, sink: Sinks) 
         sender.offer(reading(ROVER, "controller", pv_power=watts))
     until(lambda: not sender._inbox)
     assert sender._session.waiting <= 3
+
+
+def test_names_reach_the_resolver_without_the_tables_for_international_ones(broker: Mosquitto) -> None:
+    """A contract with paho: it opens its socket through this method, and asks nobody else for the address."""
+    code = (
+        "import sys, time; from paho.mqtt.enums import CallbackAPIVersion; "
+        "from renogybt.sinks.connection import PlainNames; "
+        "client = PlainNames(CallbackAPIVersion.VERSION2); "
+        f"client.connect('localhost', {broker.port}); client.loop_start(); "
+        "end = time.monotonic() + 10\n"
+        "while not client.is_connected() and time.monotonic() < end: time.sleep(0.02)\n"
+        "sys.exit(0 if client.is_connected() and 'encodings.idna' not in sys.modules else 1)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0

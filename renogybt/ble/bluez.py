@@ -5,6 +5,7 @@ Elsewhere than on Linux these do nothing.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -70,6 +71,22 @@ async def is_connected(device: BLEDevice) -> bool:
     manager = await bounded(_manager(), CALL_LIMIT, "asking BlueZ for its devices")
     interfaces = manager._properties.get(device.details["path"], {})
     return bool(interfaces.get("org.bluez.Device1", {}).get("Connected"))
+
+
+async def forget_everything() -> None:
+    """Let bleak ask BlueZ anew for all it knows.
+
+    bleak notices when the D-Bus daemon goes, but not when bluetoothd does: it then takes dead connections for live ones, for
+    ever. Closing its bus connection makes it drop its memory, and the next use opens a new one.
+    """
+    if not LINUX:
+        return
+    manager = await bounded(_manager(), CALL_LIMIT, "asking BlueZ for its devices")
+    bus = manager._bus
+    if bus is not None:
+        log.info("bluetoothd has changed; forgetting what it said before")
+        bus.disconnect()
+        await asyncio.sleep(0.1)
 
 
 async def default_adapter() -> str:

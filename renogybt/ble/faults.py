@@ -25,6 +25,12 @@ def device_is_gone(error: BaseException) -> bool:
     return isinstance(error, BleakDeviceNotFoundError) or (isinstance(error, BleakError) and "not found" in str(error))
 
 
+def bluez_is_gone(error: BaseException) -> bool:
+    """Whether bluetoothd is not there, or not the one that bleak's memory is about: it crashed or was restarted."""
+    gone = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.UnknownObject")
+    return isinstance(error, BleakDBusError) and error.dbus_error in gone
+
+
 def translate(error: BaseException, what: str) -> LinkError:
     """The `LinkError` to raise for something bleak raised while doing `what`."""
     if isinstance(error, LinkError):

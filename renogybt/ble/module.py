@@ -13,7 +13,7 @@ from bleak.backends.device import BLEDevice
 from renogybt.ble import bluez
 from renogybt.ble.adapter import Adapter, signal_strength
 from renogybt.ble.bounded import bounded
-from renogybt.ble.faults import TRANSIENT, device_is_gone, translate
+from renogybt.ble.faults import TRANSIENT, bluez_is_gone, device_is_gone, translate
 from renogybt.errors import ConnectFailed, LinkError, LinkLost, LinkSpent, NoAnswer, NotFound
 from renogybt.link import Complete
 from renogybt.protocol.table import Gatt
@@ -52,7 +52,7 @@ class Module:
         self._listening = False
         self._news = asyncio.Event()
         self._answered_at = 0.0
-        self._must_see = False
+        self._must_see = self._seen = False
 
     @property
     def name(self) -> str:
@@ -71,12 +71,17 @@ class Module:
         return f"{self.alias} ({self.address})" if self.address else self.alias
 
     async def ready(self, gatt: Gatt) -> None:
-        """Be connected and unspent. Raises `LinkError`."""
-        if self.connected and not self.spent and self._gatt == gatt:
-            return
-        await self.close()
-        self._gatt = gatt
-        await self._open()
+        """Be connected and unspent. Devices behind one module may need different care: the most that one asked for holds.
+
+        Raises `LinkError`.
+        """
+        before, self._gatt = self._gatt, most(self._gatt, gatt)
+        if not self.connected or self.spent or before is None or before.notify != gatt.notify:
+            await self.close()
+            await self._open()
+        elif self._gatt.wake and not before.wake:
+            assert self._client is not None
+            await self._wake(self._client, self._gatt)
 
     async def renew(self) -> None:
         await self.close()
@@ -128,6 +133,8 @@ class Module:
                 self._client.write_gatt_char(self._write, frame, response=respond), WRITE_LIMIT, f"writing to {self}"
             )
         except TRANSIENT as error:
+            if bluez_is_gone(error):
+                await bluez.forget_everything()
             raise LinkLost(str(translate(error, f"writing to {self}"))) from error
 
     async def _collect(self, complete: Complete, deadline: float) -> bytes | None:
@@ -160,15 +167,20 @@ class Module:
 
     async def _open(self) -> None:
         """Find the module if BlueZ does not know it, connect, and subscribe. Raises `LinkError`."""
+        from_memory = self._device is None
         if self._device is None:
             self._device = await self._find()
+        from_memory = from_memory and not self._seen
         try:
             await self._connect(self._device)
         except ConnectFailed as error:
             self._device, self._must_see = None, True
-            if error.__cause__ is None or not device_is_gone(error.__cause__):
+            gone = error.__cause__ is not None and device_is_gone(error.__cause__)
+            if error.__cause__ is not None and bluez_is_gone(error.__cause__):
+                await bluez.forget_everything()
+            elif not gone and not from_memory:
                 raise
-            log.debug("BlueZ has forgotten %s; looking for it again", self)
+            log.debug("what BlueZ remembered of %s was no use (%s); looking for it", self, error)
             self._device = await self._find()
             await self._connect(self._device)
         self._must_see = False
@@ -177,6 +189,7 @@ class Module:
 
     async def _find(self) -> BLEDevice:
         """By BlueZ's memory, unless the last attempt with that failed; else by scanning."""
+        self._seen = False
         try:
             known = await bluez.known_device(self.adapter.name, self.address, self.alias)
             if known is not None and (not self._must_see or await bluez.is_connected(known)):
@@ -186,6 +199,7 @@ class Module:
         for _ in range(self._scan_attempts):
             found = await self.adapter.find(self._matches, self._scan_seconds)
             if found is not None:
+                self._seen = True
                 return found
         raise NotFound(self._absence())
 
@@ -258,6 +272,12 @@ class Module:
             await bounded(client.read_gatt_char(characteristic), WRITE_LIMIT, f"waking {self}")
         except TRANSIENT as error:
             log.debug("waking %s: %s", self, error)
+
+
+def most(before: Gatt | None, wanted: Gatt) -> Gatt:
+    """The care that serves both: as `wanted`, with the wake read of `before` where they use the same characteristics."""
+    same = before is not None and (before.write, before.notify) == (wanted.write, wanted.notify)
+    return before if before is not None and same and before.wake else wanted
 
 
 def choose(services: Any, service: int, characteristic: int, properties: tuple[str, ...]) -> BleakGATTCharacteristic | None:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 1.0
 CYCLE_LIMIT = 85.0
 """Seconds after which a reading counts as stuck: more than all time limits of one cycle together."""
+SHORTEST_LIFE = 10.0
+"""Seconds before a radio thread may be replaced, so that one which cannot even start is no hot loop."""
 ONE_SHOT_LIMIT = 240.0
 DELIVERY_LIMIT = 15.0
 EXIT_OK, EXIT_FAILED = 0, 1
@@ -230,12 +232,15 @@ class Bridge:
             self.logger.log_failure(Failure(section.bank.identity, "no battery answered", now, time.time()))
 
     def _new_radio_thread(self) -> None:
+        self._thread_since = time.monotonic()
         self._threads.append(RadioThread(self._make_radio))
         self._threads[-1].start()
 
     def _replace_stuck_radio(self) -> None:
         """Start anew with a fresh event loop when a reading has outlived every time limit, or the thread has died."""
         now = time.monotonic()
+        if now - self._thread_since < SHORTEST_LIFE:
+            return
         stuck = [name for name in self._schedule.busy if (self._schedule.busy_for(name, now) or 0) > CYCLE_LIMIT]
         if not stuck and self._threads[-1].alive:
             return
@@ -248,9 +253,9 @@ class Bridge:
     def _shut_down(self) -> None:
         """Totals first, because nothing else can bring them back; then the radio, then the outlets."""
         self._totals.flush()
-        if not self._threads[-1].stop(8.0):
+        if not self._threads[-1].stop(5.0):
             log.warning("the Bluetooth thread did not end in time")
         while not self._inbox.empty():
             self._take(0)
         self._totals.flush()
-        self.logger.stop(6.0, last_words=self.daemon)
+        self.logger.stop(4.0, last_words=self.daemon)

@@ -361,3 +361,63 @@ def test_a_single_run_without_its_broker_fails_with_the_reason(
         assert program.ended() == 1
         assert "not everything was delivered" in program.output
         assert f"127.0.0.1:{broker.port}" in program.output
+
+
+def test_an_inverter_and_a_battery_behind_one_module_share_its_connection(
+    fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path
+) -> None:
+    both = scene.inverter(address=scene.HUB, name="BT-TH-E3383D60", preset="bt2", wake=False)
+    both.units.append(scene.battery_unit(scene.PACKS[0]))
+    fake = fake_bluez(scene.scenario(both))
+    ini = (
+        device(scene.HUB, "RNG_BATT", "48", name="pack")
+        + device(scene.HUB, "RNG_INVT", "32", name="inverter")
+        + data(True, 3)
+        + mqtt(broker)
+    )
+    with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
+        ears.wait(lambda: len(ears.on("solar/state/inverter_32")) >= 3, 40)
+        assert latest(ears, "solar/state/pack_48")["voltage"] == 13.3
+        assert latest(ears, "solar/state/inverter_32")["battery_voltage"] == 40.1
+        program.end()
+    assert len(fake.calls("Connect")) == 1
+    nothing_left(fake)
+
+
+def test_a_restarted_bluetoothd_is_noticed(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    with Listener(broker.port) as ears, Program(tmp_path, ROVER + data(True) + mqtt(broker), fake):
+        ears.wait_for("solar/state", timeout=30)
+        fake.die()
+        time.sleep(3)
+        fake.restart(announce=False)
+        heard = len(ears.on("solar/state"))
+        ears.wait(lambda: len(ears.on("solar/state")) >= heard + 3, 60)
+
+
+def test_what_bluez_remembers_wrongly_is_looked_for_anew(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    with Program(tmp_path, ROVER + data(False), fake) as program:
+        assert program.ended() == 0
+    fake.clear_log()
+    fake.rule("Connect", ("org.bluez.Error.Failed", "le-connection-timeout"), times=1)
+    with Program(tmp_path, ROVER + data(False), fake) as program:
+        assert program.ended() == 0
+    assert len(fake.calls("StartDiscovery")) == 1
+    assert len(fake.calls("Connect")) == 2
+
+
+@pytest.mark.parametrize("members", [("Connect", "Disconnect"), ("StopDiscovery",), ("StartDiscovery",), ("WriteValue",)])
+def test_it_stops_within_ten_seconds_whatever_hangs(
+    fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, members: tuple[str, ...]
+) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    for member in members:
+        fake.rule(member, "hang")
+    with Listener(broker.port) as ears, Program(tmp_path, ROVER + data(True) + mqtt(broker), fake) as program:
+        wait_until(lambda: fake.calls(members[0]), what=f"a call of {members[0]}")
+        time.sleep(0.5)
+        code, seconds = program.end()
+        assert code == 0
+        assert seconds < 10
+        ears.wait_for("solar/state/bridge/availability", "offline")

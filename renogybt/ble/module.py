@@ -52,7 +52,7 @@ class Module:
         self._listening = False
         self._news = asyncio.Event()
         self._answered_at = 0.0
-        self._must_see = self._seen = False
+        self._must_see = self._seen = self._lost = False
 
     @property
     def name(self) -> str:
@@ -162,6 +162,7 @@ class Module:
 
     def _disconnected(self, client: BleakClient) -> None:
         if client is self._client:
+            self._lost = True
             log.info("connection to %s is gone", self)
             self._news.set()
 
@@ -185,7 +186,9 @@ class Module:
             await self._connect(self._device)
         self._must_see = False
         self.generation += 1
-        log.info("connected to %s", self.name or self)
+        # With per_read this happens at every reading, and an SD card should not have to keep that.
+        log.log(logging.INFO if self.generation == 1 or self._lost else logging.DEBUG, "connected to %s", self.name or self)
+        self._lost = False
 
     async def _find(self) -> BLEDevice:
         """By BlueZ's memory, unless the last attempt with that failed; else by scanning."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -195,7 +196,8 @@ class Bridge:
             reading = self._enricher.enrich(reading, self._sections[section].device)
         if reading.identity.unit is not None:
             self._cycle[section][reading.identity.unit] = reading
-            self._failures.pop(reading.identity.label, None)
+            if self._failures.pop(reading.identity.label, None) and self.daemon:
+                log.info("%s is read again", reading.identity.label)
         if reading.missing and reading.identity.unit is not None:
             log.warning("%s was read in part; missing: %s", reading.identity.label, ", ".join(reading.missing))
         self.logger.log(reading)
@@ -204,7 +206,7 @@ class Bridge:
 
     def _failure(self, failure: Failure) -> None:
         label = failure.identity.label
-        if self.daemon and self._failures.get(label) != failure.error:
+        if self.daemon and gist(self._failures.get(label, "")) != gist(failure.error):
             log.warning("%s: %s", label, failure.error)
         self._failures[label] = failure.error
         self.logger.log_failure(failure)
@@ -259,3 +261,8 @@ class Bridge:
             self._take(0)
         self._totals.flush()
         self.logger.stop(4.0, last_words=self.daemon)
+
+
+def gist(error: str) -> str:
+    """What an error says apart from its numbers and details: the same trouble is not logged at every turn."""
+    return re.sub(r"[0-9]+", "", error)[:60]

@@ -179,7 +179,8 @@ class Announcer:
         if family is None:
             return []
         before = self._old.get(node, {}).values()
-        seen = card.seen | {CONNECTED} | {key for old in before for key in old.components}
+        link_known = set() if identity.unit is None else {CONNECTED}  # a bank has no link of its own
+        seen = card.seen | link_known | {key for old in before for key in old.components}
         rows = {key: row for key, row in entities(family, card.values, self._fields).items() if key in seen}
         explained = attributes(family, self._fields)
         components = device_components(rows, explained, identity, self.topics, self._unit)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from renogybt import devices
-from renogybt.protocol.codec import Choice, Flags, Split
+from renogybt.protocol.codec import Choice, Flags, MaybeSwapped, Split
 from renogybt.protocol.table import Field, label_of, precision_of
 
 BANK = "bank:48,49,50,51"
@@ -174,7 +174,10 @@ def numbers(row: Field) -> st.SearchStrategy:
     per = getattr(codec, "per", getattr(codec, "below", 1))
     if row.accept:
         low, high = max(low, round(row.accept[0] * per)), min(high, round(row.accept[1] * per))
-    return st.integers(low, high).map(lambda raw: raw / per if per > 1 else raw)
+    raws = st.integers(low, high)
+    if isinstance(codec, MaybeSwapped):
+        raws = raws.filter(lambda raw: raw % 256 or not raw)  # 256 looks just like a 1 with its bytes swapped
+    return raws.map(lambda raw: raw / per if per > 1 else raw)
 
 
 @every_family

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
-from benchmarks import hub
-from benchmarks.report import Figure, machine
+from benchmarks import hub, outlets
+from benchmarks.report import TABLE, Figure, machine
+
+HUB = "Four batteries behind a hub"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=130, help="length of the long run (default %(default)g)")
+    parser.add_argument("--table", action="store_true", help="print tables, as in OPTIMIZATIONS.md")
     wish = parser.parse_args()
+    logging.basicConfig(level=logging.ERROR)
     print(machine())
-    figures: list[Figure] = [*hub.measure(wish.seconds)]
+    groups = {title: list(group()) for title, group in outlets.GROUPS.items()}
+    groups[HUB] = list(hub.measure(wish.seconds))
+    figures = [figure for group in groups.values() for figure in group]
     width = max(len(figure.name) for figure in figures)
-    for figure in figures:
-        print(figure.line(width))
+    for title, group in groups.items():
+        print(f"\n{title}\n")
+        lines: list[str] = [*TABLE, *map(Figure.row, group)] if wish.table else [figure.line(width) for figure in group]
+        print("\n".join(lines))
     return 0 if all(figure.kept for figure in figures) else 1
 
 

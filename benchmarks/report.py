@@ -6,24 +6,50 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+TABLE = ("| What | Measured | Promised | How |", "| --- | --- | --- | --- |")
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`value` was measured, at most `limit` is promised."""
+    """`value` was measured; `limit` is promised: at most so much, or with `least` at least; None promises nothing."""
 
     name: str
     value: float
-    limit: float
+    limit: float | None
     unit: str
     method: str
+    least: bool = False
 
     @property
     def kept(self) -> bool:
-        return self.value <= self.limit
+        if self.limit is None:
+            return True
+        return self.value >= self.limit if self.least else self.value <= self.limit
+
+    @property
+    def promise(self) -> str:
+        if self.limit is None:
+            return "no limit"
+        return f"at {'least' if self.least else 'most'} {self.limit:g}"
+
+    @property
+    def shown(self) -> str:
+        """The value with three digits or so, and its unit."""
+        if isinstance(self.value, int):
+            number = str(self.value)
+        else:
+            size = abs(self.value)
+            number = f"{self.value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+        return f"{number} {self.unit}".rstrip()
 
     def line(self, width: int) -> str:
-        verdict = "ok  " if self.kept else "OVER"
-        return f"{verdict} {self.name:<{width}} {self.value:>9.3f} {self.unit:<8} at most {self.limit:g}   {self.method}"
+        verdict = "    " if self.limit is None else "ok  " if self.kept else "OVER"
+        return f"{verdict} {self.name:<{width}} {self.shown:>14}   {self.promise:<12}  {self.method}"
+
+    def row(self) -> str:
+        """A row of a table in Markdown."""
+        promise = "" if self.limit is None else self.promise if self.kept else f"{self.promise}: OVER"
+        return f"| {self.name} | {self.shown} | {promise} | {self.method} |"
 
 
 def machine() -> str:

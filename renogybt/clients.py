@@ -37,6 +37,8 @@ class NoOutlets:
 
     def log_figures(self, identity: Identity, figures: LinkFigures) -> None: ...
 
+    def log_past(self, reading: Reading) -> None: ...
+
     def flush(self, timeout: float) -> str:
         return ""
 

@@ -7,22 +7,26 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from renogybt import devices
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
 from renogybt.settings import Settings
-from renogybt.sinks.document import celsius, cleaned, unknown_fields
+from renogybt.sinks.document import cleaned, unknown_fields
 from renogybt.sinks.mqtt import MqttSink
-from renogybt.sinks.sink import Sink
+from renogybt.sinks.sink import Health, Sink, Watched
 from renogybt.sinks.topics import form_of
 
 if TYPE_CHECKING:
     from configparser import RawConfigParser
 
-    from renogybt.sinks.http import HttpSink
+    from renogybt.history.writer import HistorySink
+    from renogybt.sinks.outlets import Outlets
 
 log = logging.getLogger(__name__)
+LEAST = 1.0
+"""Seconds that each sink gets at least when several are flushed one after the other."""
 
 
 class DataLogger:
@@ -49,28 +53,48 @@ class DataLogger:
         self._lock = threading.Lock()
         self._started: set[int] = set()
         self._mqtt: MqttSink | None = None
-        self._http: HttpSink | None = None
+        self._outlets: Outlets | None = None
+        self._history: HistorySink | None = None
         self.sinks: list[Sink] = list(more)
-        if self.settings.mqtt.enabled:
-            self._add_mqtt()
-        if self.settings.remote_logging.enabled or self.settings.pvoutput.enabled:
-            self._add_http()
+        self._add_configured()
         self._unknown = list(self.settings.data.fields)
         self._awaited = {identity.uid for identity in self._identities or ()}
 
+    def _add_configured(self) -> None:
+        settings = self.settings
+        uploads = settings.remote_logging.enabled or settings.influxdb.enabled
+        if uploads or any(system.enabled for system in settings.pvoutput):
+            self._add_outlets()  # only what is switched on is loaded
+        if settings.mqtt.enabled:
+            self._add_mqtt()
+        if settings.history.enabled:
+            self._add_history()
+
     def _add_mqtt(self) -> MqttSink:
         if self._mqtt is None:
-            self._mqtt = MqttSink(self.settings, self._identities, daemon=self._daemon, instance=self._instance)
+            replay = self._add_outlets().replay() if self.settings.mqtt.replay else None
+            self._mqtt = MqttSink(
+                self.settings, self._identities, daemon=self._daemon, instance=self._instance, replay=replay
+            )
             self.sinks.append(self._mqtt)
         return self._mqtt
 
-    def _add_http(self) -> HttpSink:
-        if self._http is None:
-            from renogybt.sinks.http import HttpSink  # only what is switched on is loaded
+    def _add_outlets(self) -> Outlets:
+        """The upload thread comes first: sinks are stopped from the last to the first, and may leave it something."""
+        if self._outlets is None:
+            from renogybt.sinks.outlets import Outlets
 
-            self._http = HttpSink(self.settings)
-            self.sinks.append(self._http)
-        return self._http
+            self._outlets = Outlets(self.settings)
+            self.sinks.insert(0, self._outlets.uploader)
+        return self._outlets
+
+    def _add_history(self) -> None:
+        from renogybt.energy.days import Days
+        from renogybt.history.writer import HistorySink
+
+        data = self.settings.data
+        self._history = HistorySink(self.settings, Days(data.timezone, data.reset_hour).at)
+        self.sinks.append(self._history)
 
     def start(self) -> None:
         for sink in list(self.sinks):
@@ -87,6 +111,11 @@ class DataLogger:
             self._check_fields(reading)
         for sink in self.sinks:
             sink.offer(reading)
+
+    def log_past(self, reading: Reading) -> None:
+        """Days that a device has recorded itself: for the history only."""
+        if self._history is not None:
+            self._history.offer(reading)
 
     def log_failure(self, failure: Failure) -> None:
         for sink in self.sinks:
@@ -105,9 +134,9 @@ class DataLogger:
             self._unknown = []
 
     def flush(self, timeout: float) -> str:
-        """Wait until everything logged is delivered. "" when it is, else the reasons why not."""
+        """Wait until everything logged is delivered, or kept on the disk for later. "" when it is, else why not."""
         end = time.monotonic() + timeout
-        reasons = [sink.flush(max(0.0, end - time.monotonic())) for sink in self.sinks]
+        reasons = [sink.flush(max(LEAST, end - time.monotonic())) for sink in reversed(self.sinks)]
         return "; ".join(reason for reason in reasons if reason)
 
     def stop(self, timeout: float = 5.0, last_words: bool = True) -> bool:
@@ -119,6 +148,15 @@ class DataLogger:
             share = max(0.2, (end - time.monotonic()) / (len(left) - index))
             outcomes.append(sink.stop(share, last_words))
         return all(outcomes)
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        """How each way out does: `state`, `waiting`, `delivered`, `dropped`, `trouble`, by its name. For any thread."""
+        watched = [sink for sink in list(self.sinks) if isinstance(sink, Watched)]
+        found = {name: asdict(health) for sink in watched for name, health in sink.health().items()}
+        if (kept := self._history) is not None:
+            state = "memory" if kept.trouble else "disk"
+            found[kept.name] = asdict(Health(state, kept.waiting, kept.delivered, kept.dropped, kept.trouble))
+        return found
 
     def cleanup(self) -> None:
         """The predecessors' name for `stop`."""
@@ -141,17 +179,15 @@ class DataLogger:
 
     def log_remote(self, json_data: Mapping[str, Any]) -> None:
         """Send a dictionary to [remote_logging]."""
-        sink = self._add_http()
-        self._start(sink)
-        sink.post_remote(json_data)
+        outlets = self._add_outlets()
+        self._start(outlets.uploader)
+        outlets.give_remote(json_data)
 
     def log_pvoutput(self, json_data: Mapping[str, Any]) -> None:
         """Send a controller's dictionary to PVOutput, which counts in °C whatever `temperature_unit` says."""
-        sink, values = self._add_http(), dict(json_data)
-        if self.settings.data.temperature_unit == "F":
-            values["controller_temperature"] = celsius(values.get("controller_temperature"))
-        self._start(sink)
-        sink.post_pvoutput(values, time.time())
+        outlets = self._add_outlets()
+        self._start(outlets.uploader)
+        outlets.give_pvoutput(json_data)
 
 
 def _json(content: Any) -> str:

@@ -45,7 +45,8 @@ class Reading:
 
     `values` holds every key the device has, None where nothing was read; temperatures in °C, energies in the row's unit.
     `taken_at` is wall-clock seconds since 1970, `monotonic` the same moment on the monotonic clock. `missing` names the
-    windows that did not answer in this cycle, `dropped` the keys whose value was outside its plausible range.
+    windows that did not answer in this cycle, `dropped` the keys whose value was outside its plausible range
+    (it is None then) or an unlikely step of a counter (which keeps its last good value).
     `family` is the table's key (`devices.family(key)` gives the table).
     """
 

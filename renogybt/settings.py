@@ -137,6 +137,8 @@ class Data(Section, frozen=True, kw_only=True):
     max_gap: Annotated[
         float, about("Energy is not counted across a pause longer than this many poll intervals.", ge=1, le=100)
     ] = 3
+    timezone: Annotated[str, about("Time zone in which days turn, like Europe/Amsterdam. Empty: that of this machine.")] = ""
+    reset_hour: Annotated[int, about("Hour of the day at which a new day begins for daily energy.", ge=0, le=23)] = 0
     log_level: Annotated[Literal["debug", "info", "warning", "error"], about("How much the log says.")] = "info"
 
 
@@ -148,6 +150,7 @@ class RemoteLogging(Section, frozen=True, kw_only=True):
     auth_header: Annotated[
         str, about('Sent as "Authorization: Bearer <auth_header>". Empty: no such header.', secret=True)
     ] = ""
+    ca: Annotated[str, about("File with the certificate authority of the server. Empty: those this machine trusts.")] = ""
 
 
 class Mqtt(Section, frozen=True, kw_only=True):
@@ -197,14 +200,98 @@ class Mqtt(Section, frozen=True, kw_only=True):
     tls_cert: Annotated[str, about("File with this client's certificate, if the broker asks for one.")] = ""
     tls_key: Annotated[str, about("File with the key to tls_cert.")] = ""
     tls_insecure: Annotated[bool, about("Accept a certificate that names another host. Encrypted, but not safe.")] = False
+    replay: Annotated[
+        bool, about("Readings that could not be published are sent later to replay_topic, with their original time.")
+    ] = False
+    replay_topic: Annotated[str, about("Topic for those. Empty: <topic>/replay.")] = ""
 
 
 class Pvoutput(Section, frozen=True, kw_only=True):
-    """pvoutput.org. Free accounts may send one status per minute at most."""
+    """A system at pvoutput.org. Further ones have sections [pvoutput.NAME]. An account may send 60 requests per hour."""
 
-    enabled: Annotated[bool, about("Send controller readings to PVOutput.")] = False
+    section: str = "pvoutput"
+    enabled: Annotated[bool, about("Send readings to PVOutput.")] = False
     api_key: Annotated[str, about("API key of your PVOutput account.", secret=True)] = ""
     system_id: Annotated[str, about("Number of your system at PVOutput.")] = ""
+    device: Annotated[
+        str, about("Whose readings go there: alias, or alias_id, of a device. Empty: those of the first charge controller.")
+    ] = ""
+    url: Annotated[str, about("Address of the service; change it only for a proxy of yours.")] = (
+        "https://pvoutput.org/service/r2/"
+    )
+    status_interval: Annotated[
+        int, about("Minutes between two statuses, as set for your system at PVOutput.", ge=1, le=60)
+    ] = 5
+    requests_per_hour: Annotated[
+        int,
+        about(
+            "Requests your account may send per hour (60, with a donation 300). What PVOutput itself says wins.",
+            ge=1,
+            le=1000,
+        ),
+    ] = 60
+    batch_size: Annotated[
+        int, about("Statuses in one request when catching up (30, with a donation 100).", ge=1, le=100)
+    ] = 30
+    max_age_days: Annotated[int, about("Days back that PVOutput accepts (14, with a donation 90).", ge=1, le=90)] = 14
+    v1: Annotated[
+        str, about("Name of the value sent as v1 (energy generated today, Wh). Empty: the usual one of the device's kind.")
+    ] = ""
+    v2: Annotated[str, about("The same for v2 (power generated, W).")] = ""
+    v3: Annotated[str, about("The same for v3 (energy consumed today, Wh).")] = ""
+    v4: Annotated[str, about("The same for v4 (power consumed, W).")] = ""
+    v5: Annotated[str, about("The same for v5 (temperature, always sent in °C).")] = ""
+    v6: Annotated[str, about("The same for v6 (voltage, V).")] = ""
+    v7: Annotated[str, about("Name of the value sent as v7 (v7 to v12 are for accounts with a donation).")] = ""
+    v8: Annotated[str, about("The same for v8.")] = ""
+    v9: Annotated[str, about("The same for v9.")] = ""
+    v10: Annotated[str, about("The same for v10.")] = ""
+    v11: Annotated[str, about("The same for v11.")] = ""
+    v12: Annotated[str, about("The same for v12.")] = ""
+
+
+class Influxdb(Section, frozen=True, kw_only=True):
+    """An InfluxDB server, by its line protocol over HTTP."""
+
+    enabled: Annotated[bool, about("Write readings to InfluxDB.")] = False
+    url: Annotated[str, about("Address of the server, like http://localhost:8086.")] = "http://localhost:8086"
+    version: Annotated[Literal["1", "2"], about("1: database, user and password. 2: org, bucket and token.")] = "2"
+    database: Annotated[str, about("Database (version 1).")] = "solar"
+    user: Annotated[str, about("User name (version 1).")] = ""
+    password: Annotated[str, about("Password (version 1).", secret=True)] = ""
+    org: Annotated[str, about("Organisation (version 2).")] = ""
+    bucket: Annotated[str, about("Bucket (version 2).")] = "solar"
+    token: Annotated[str, about("API token (version 2).", secret=True)] = ""
+    measurement: Annotated[str, about("Name of the measurement that all readings go into.")] = "renogy"
+    ca: Annotated[str, about("File with the certificate authority of the server. Empty: those this machine trusts.")] = ""
+
+
+class Outbox(Section, frozen=True, kw_only=True):
+    """What cannot be delivered at once waits here, on disk, with its original time."""
+
+    file: Annotated[str, about("File that keeps what is not delivered yet.")] = "outbox.sqlite"
+    max_age_days: Annotated[float, about("Older records are given up.", ge=0.1, le=366)] = 30
+    max_size_mb: Annotated[
+        float, about("Size of the file, in MB, beyond which the oldest records are given up.", ge=1, le=4096)
+    ] = 64
+    flush_seconds: Annotated[
+        float,
+        about("Seconds a record may wait in memory before it is written; fewer writes spare the SD card.", ge=1, le=3600),
+    ] = 60
+
+
+class History(Section, frozen=True, kw_only=True):
+    """A database of readings on this machine, for charts and export."""
+
+    enabled: Annotated[bool, about("Keep a history.")] = False
+    file: Annotated[str, about("File of the history.")] = "history.sqlite"
+    full_days: Annotated[float, about("Days that every single reading is kept.", ge=0, le=366)] = 7
+    five_minute_days: Annotated[float, about("Days that means of five minutes are kept.", ge=1, le=36600)] = 730
+    hourly_days: Annotated[float, about("Days that means of an hour are kept.", ge=1, le=36600)] = 7300
+    flush_seconds: Annotated[float, about("Seconds between two writes to the file.", ge=1, le=3600)] = 60
+    controller_history: Annotated[
+        bool, about("Once a day also fetch the daily records that charge controllers keep themselves.")
+    ] = True
 
 
 class HomeAssistantProxy(Section, frozen=True, kw_only=True):
@@ -240,7 +327,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Data = Data()
     remote_logging: RemoteLogging = RemoteLogging()
     mqtt: Mqtt = Mqtt()
-    pvoutput: Pvoutput = Pvoutput()
+    pvoutput: tuple[Pvoutput, ...] = ()
+    influxdb: Influxdb = Influxdb()
+    outbox: Outbox = Outbox()
+    history: History = History()
     home_assistant_proxy: HomeAssistantProxy = HomeAssistantProxy()
     folder: str = "."
     file: str = ""

@@ -13,10 +13,10 @@ import pytest
 
 from renogybt.data_logger import DataLogger
 from renogybt.reading import LinkFigures
-from renogybt.settings import Data, RemoteLogging, Settings
-from renogybt.sinks import http
+from renogybt.settings import Data, Mqtt, RemoteLogging, Settings
+from tests.outbox.given import on_disk
 from tests.peers.mosquitto import Listener, Mosquitto, kept
-from tests.peers.web import Web
+from tests.peers.web import Turn, Web
 from tests.sinks.given import HOUSE_48, HOUSE_49, ROVER, battery, failure, parser, reading, settings
 
 Loggers = Callable[..., DataLogger]
@@ -63,19 +63,21 @@ url = {url}
 enabled = false
 api_key = key
 system_id = 1
+url = {url}/pvoutput
 """
 
 
-def ini(port: int, ids: str = "255", discovery: bool = False, url: str = "http://127.0.0.1:9/") -> str:
+def ini(port: int, ids: str = "255", discovery: bool = False, url: str = "http://127.0.0.1:9") -> str:
     return INI.format(port=port, ids=ids, discovery=discovery, remote=False, url=url)
 
 
-def test_every_sink_gets_every_reading(broker: Mosquitto, logger: Loggers) -> None:
+def test_every_sink_gets_every_reading(broker: Mosquitto, logger: Loggers, tmp_path: Path) -> None:
     with Web() as web:
         both = Settings(
             devices=settings(broker.settings(), ROVER).devices,
             mqtt=broker.settings(homeassistant_discovery=True),
             remote_logging=RemoteLogging(enabled=True, url=web.url),
+            folder=str(tmp_path),
         )
         found = logger(both, [ROVER], daemon=False)
         found.start()
@@ -98,16 +100,35 @@ def test_failures_reach_the_broker(broker: Mosquitto, logger: Loggers) -> None:
     assert kept(broker.port)["solar/availability"] == "offline"
 
 
-def test_reasons_of_all_sinks_are_told(tmp_path: Path, logger: Loggers) -> None:
+def test_what_is_stored_counts_as_delivered_what_mqtt_could_not_publish_does_not(tmp_path: Path, logger: Loggers) -> None:
     away = Mosquitto(tmp_path / "away").settings()
-    both = Settings(mqtt=away, remote_logging=RemoteLogging(enabled=True, url="http://127.0.0.1:9/"))
+    both = Settings(mqtt=away, remote_logging=RemoteLogging(enabled=True, url="http://127.0.0.1:9/"), folder=str(tmp_path))
     found = logger(both, [ROVER], daemon=False)
     found.start()
     found.log(reading())
     reason = found.flush(3)
     assert "connection refused" in reason
-    assert "remote logging: 127.0.0.1 is not reachable" in reason
+    assert "remote" not in reason
     found.stop(3, last_words=False)
+    assert len(on_disk(tmp_path / "outbox.sqlite")) == 1
+
+
+def test_health_of_every_way_out(tmp_path: Path, broker: Mosquitto, logger: Loggers) -> None:
+    both = Settings(
+        mqtt=broker.settings(), remote_logging=RemoteLogging(enabled=True, url="http://127.0.0.1:9/"), folder=str(tmp_path)
+    )
+    found = logger(both, [ROVER])
+    found.start()
+    found.log(reading())
+    assert found.flush(8) == ""
+    health = found.health()
+    assert set(health) == {"mqtt", "remote_logging", "outbox"}
+    assert health["mqtt"]["state"] == "connected"
+    assert health["mqtt"]["delivered"] >= 1
+    assert health["remote_logging"]["waiting"] == health["outbox"]["waiting"] == 1
+    assert "nothing listens" in health["remote_logging"]["trouble"]
+    assert health["outbox"]["state"] == "disk"
+    json.dumps(health)
 
 
 def test_nothing_switched_on_is_fine(logger: Loggers) -> None:
@@ -179,14 +200,29 @@ def test_cleanup_right_after_a_message_still_delivers_it(broker: Mosquitto, logg
         assert json.loads(ears.wait_for("solar/state", timeout=2)) == {"a": 1}
 
 
-def test_the_predecessors_uploads(broker: Mosquitto, logger: Loggers, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Web() as web:
-        monkeypatch.setattr(http.HttpSink.__init__, "__defaults__", (web.url + "/pvoutput",))
+def test_the_predecessors_uploads(
+    broker: Mosquitto, logger: Loggers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever `enabled` says: who calls these methods wants them to send."""
+    monkeypatch.chdir(tmp_path)
+    with Web(200, chance=lambda number: Turn(text="OK 200: Added Status")) as web:
         found = logger(parser(ini(broker.port, url=web.url)))
         found.log_remote(json_data={"a": 1})
+        assert found.flush(5) == ""
         found.log_pvoutput(json_data={"pv_power": 5, "controller_temperature": 77.0})
         assert found.flush(5) == ""
-    assert json.loads(web.asked[0].body) == {"a": 1}
-    assert web.asked[1].path == "/log/pvoutput"
+        found.start()
+        found.log(reading())
+        assert found.flush(5) == ""
+    assert len(web.asked) == 2
+    content = json.loads(web.asked[0].body)
+    assert content.pop("taken_at")
+    assert content == {"a": 1}
+    assert web.asked[1].path == "/log/pvoutput/addstatus.jsp"
     assert "v2=5" in web.asked[1].body
-    assert "v5=25.0" in web.asked[1].body
+    assert "v5=25" in web.asked[1].body
+
+
+def test_pvoutput_without_a_section_is_an_error_in_the_log(logger: Loggers, caplog: pytest.LogCaptureFixture) -> None:
+    logger(Settings(mqtt=Mqtt())).log_pvoutput({"pv_power": 5})
+    assert "[pvoutput] with api_key and system_id is missing" in caplog.text

@@ -23,9 +23,10 @@ from renogybt.sinks.link import LINK_ROWS
 from tests.test_house import PACKAGE, RANKS, ROOT
 
 README, HELP, PLAN = ROOT / "README.md", ROOT / "docs/troubleshooting.md", ROOT / "docs/architecture.md"
+OPTIMIZATIONS = ROOT / "OPTIMIZATIONS.md"
 UNIT, CRON = ROOT / "deploy/renogybt.service", ROOT / "deploy/renogybt-cron.txt"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-WRITTEN = [README, HELP, PLAN, ROOT / "CHANGELOG.md"]
+WRITTEN = [README, HELP, PLAN, OPTIMIZATIONS, ROOT / "CHANGELOG.md"]
 """Pages written by hand; the others are made by the program."""
 OF_OTHERS = ("externally-managed-environment", "org.freedesktop.DBus.Error.AccessDenied")
 """Messages on the troubleshooting page that pip and D-Bus print, not this program."""
@@ -109,14 +110,14 @@ def test_command_line_options_exist(path: Path, capsys: pytest.CaptureFixture[st
     assert named <= known
 
 
-@pytest.mark.parametrize("path", [README, HELP], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
 def test_configuration_sections_exist(path: Path) -> None:
     named = {span[1:-1] for span in spans(prose(path)) if re.fullmatch(r"\[[a-z_.A-Z]+\]", span)}
     assert named
     assert {base(name) for name in named} <= set(SECTIONS)
 
 
-@pytest.mark.parametrize("path", [README, HELP], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
 def test_settings_in_backticks_are_accepted(path: Path, tmp_path: Path) -> None:
     """`option = value` fits at least one section."""
     named = [span for span in spans(prose(path)) if re.fullmatch(r"[a-z_]+ = \S.*", span)]
@@ -138,7 +139,7 @@ def loads(setting: str, section: str, folder: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("path", [README, HELP], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
 def test_names_in_backticks_exist(path: Path) -> None:
     """Whatever looks like a name (`pv_power`, `poll_interval`) is an option, a published value, or in the example."""
     known = published(*devices.FAMILIES, "bank:48,49") | {row.key for row in LINK_ROWS}
@@ -178,7 +179,7 @@ def test_ids_for_a_device_alone_are_those_the_program_tries() -> None:
         assert {int(number) for number in row[1].split(",")} <= set(devices.family(kind).units), name
 
 
-@pytest.mark.parametrize("text", blocks(README, "ini"))
+@pytest.mark.parametrize("text", [*blocks(README, "ini"), *blocks(OPTIMIZATIONS, "ini")])
 def test_example_configurations_load(text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "config.ini"
     file.write_text(text, "utf-8")
@@ -220,6 +221,25 @@ def test_exit_codes() -> None:
 
     codes = [int(code) for code in re.findall(r"^\| (\d) \|", section_of(README, "Exit codes"), re.M)]
     assert codes == [bridge.EXIT_OK, bridge.EXIT_FAILED, run.EXIT_CONFIG]
+
+
+# The page on optimizations
+
+
+def test_every_measured_group_has_its_part_and_its_table() -> None:
+    from benchmarks.__main__ import HUB
+    from benchmarks.outlets import GROUPS
+
+    for title in (*GROUPS, HUB):
+        assert "| What | Measured | Promised | How |" in section_of(OPTIMIZATIONS, title), title
+
+
+def test_the_recommended_fields_are_those_that_were_measured(tmp_path: Path) -> None:
+    from benchmarks.given import FEW
+
+    file = tmp_path / "config.ini"
+    file.write_text(blocks(OPTIMIZATIONS, "ini")[0], "utf-8")
+    assert load(file).data.fields == FEW
 
 
 # The troubleshooting page

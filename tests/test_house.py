@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "renogybt"
 RANKS = {
+    "breaker": 0,
     "errors": 0,
     "reading": 0,
     "settings": 0,
@@ -16,12 +17,14 @@ RANKS = {
     "protocol": 1,
     "devices": 2,
     "link": 2,
+    "outbox": 2,
     "config": 3,
     "ble": 3,
     "simulator": 3,
     "sources": 3,
     "sinks": 3,
     "energy": 3,
+    "history": 3,
     "data_logger": 4,
     "proxy": 4,
     "service": 5,
@@ -35,6 +38,8 @@ ONLY_IN = {
     "dbus_fast": {"ble"},
     "paho": {"sinks"},
     "requests": {"sinks"},
+    "sqlite3": {"outbox", "history"},
+    "urllib3": {"sinks"},
     "configparser": {"config", "clients", "data_logger"},
     "amqtt": {"simulator.broker"},
 }

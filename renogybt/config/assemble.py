@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from renogybt.config.check import Checks
+from renogybt.config.checks import check
 from renogybt.config.convert import Unfit, convert, text_of
 from renogybt.config.device import device
 from renogybt.config.environment import keys, override
 from renogybt.config.ini import RawSection
-from renogybt.config.options import SECTIONS, Option, base, options
+from renogybt.config.options import REPEATED, SECTIONS, Option, base, options
 from renogybt.config.predecessors import IGNORED, OPEN_SECTIONS, ZERO_IS_DEFAULT
 from renogybt.config.report import Entry, Report, hint
-from renogybt.settings import Settings
+from renogybt.settings import Pvoutput, Settings
+
+FURTHER = MappingProxyType({"device": "devices", "pvoutput": "systems at PVOutput"})
+"""What the further sections of a kind are, in words."""
 
 SECRET_LIMIT = 65536
 """Bytes of a file with a secret. More is no secret but a wrong path."""
@@ -32,22 +36,24 @@ def assemble(
         if _known_section(section, strict, report):
             _point_out_unknown(section, strict, report)
             known[section.name] = _values(section, folder, report)
-    devices = [
+    devices = tuple(
         device(name, values, sections[name].entries, report) for name, values in known.items() if base(name) == "device"
-    ]
-    others = {name: SECTIONS[name](**values) for name, values in known.items() if base(name) != "device"}
-    settings = Settings(devices=tuple(devices), folder=folder, **others)  # type: ignore[arg-type]
+    )
+    systems = tuple(Pvoutput(section=name, **values) for name, values in known.items() if base(name) == "pvoutput")
+    others = {name: SECTIONS[name](**values) for name, values in known.items() if base(name) not in REPEATED}
+    settings = Settings(devices=devices, pvoutput=systems, folder=folder, **others)  # type: ignore[arg-type]
     entries = {(name, key): entry for name in known for key, entry in sections[name].entries.items()}
-    Checks(settings, entries, report).run()
+    check(settings, entries, report)
     return settings
 
 
 def _known_section(section: RawSection, strict: bool, report: Report) -> bool:
-    if section.name in SECTIONS or (section.name.startswith("device.") and section.name != "device."):
+    if base(section.name) in SECTIONS and section.name != f"{base(section.name)}.":
         return True
     at, meant = Entry(line=section.line), hint(section.name, SECTIONS, "[{}]")
-    if section.name.startswith("device"):
-        meant = ": further devices are written [device.NAME], like [device.roof]"
+    for name, what in FURTHER.items():
+        if section.name.startswith(name):
+            meant = f": further {what} are written [{name}.NAME], like [{name}.roof]"
     if strict and meant:
         report.problem(section.name, f"there is no such section{meant}", at)
     else:

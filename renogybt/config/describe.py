@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from renogybt.config.convert import text_of
-from renogybt.config.options import SECTIONS, Option, options
+from renogybt.config.options import REPEATED, SECTIONS, Option, options
 from renogybt.settings import Section, Settings, shown
 
 
@@ -26,10 +27,16 @@ def _masked(option: Option, value: Any) -> str:
 
 
 def _written(settings: Settings, text: Any) -> str:
-    parts: list[tuple[str, Section]] = [(device.section, device) for device in settings.devices]
-    parts += [(name, getattr(settings, name)) for name in SECTIONS if name != "device"]
     blocks = []
-    for name, section in parts:
+    for name, section in _sections(settings):
         lines = [f"{key} = {text(option, getattr(section, key))}".rstrip() for key, option in options(name).items()]
         blocks.append("\n".join([f"[{name}]", *lines]))
     return "\n\n".join(blocks) + "\n"
+
+
+def _sections(settings: Settings) -> Iterator[tuple[str, Section]]:
+    for name in SECTIONS:
+        if name in REPEATED:
+            yield from ((each.section, each) for each in getattr(settings, REPEATED[name]))
+        else:
+            yield name, getattr(settings, name)

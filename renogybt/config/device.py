@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from renogybt.config.report import Entry, Report
@@ -40,6 +40,19 @@ def default_alias(section: str, address: str) -> str:
     """NAME of `[device.NAME]`, else what the module calls itself: BT-TH- and the end of its address."""
     name = section.partition(".")[2]
     return name or (f"BT-TH-{address.replace(':', '').replace('-', '')[-8:]}" if address else "")
+
+
+def module(device: Device) -> str:
+    """What two sections share that read through the same Bluetooth module."""
+    return device.mac_addr or device.alias
+
+
+def labels(device: Device) -> Iterator[str]:
+    """The names of its topics, below the one in [mqtt]."""
+    for unit in device.device_id:
+        yield f"{device.alias}_{unit}"
+    if device.type == "RNG_BATT" and len(device.device_id) > 1:
+        yield f"{device.alias}_combined"
 
 
 def _identified(

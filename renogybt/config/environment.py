@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from renogybt.config.ini import RawSection
-from renogybt.config.options import SECTIONS, options
+from renogybt.config.options import SECTIONS, base, options
 from renogybt.config.report import Entry, Report, hint
 
 PREFIX = "RENOGYBT_"
@@ -25,7 +25,7 @@ def keys(section: str) -> list[str]:
 
 def override(sections: dict[str, RawSection], environ: Mapping[str, str], report: Report) -> None:
     """Put what `environ` says in place of what the file says. The values are taken to the letter."""
-    places = _places([*SECTIONS, *(name for name in sections if name.startswith("device."))])
+    places = _places([*SECTIONS, *(name for name in sections if base(name) != name)])
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
         found = places.get(name, [])
         if not found:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from renogybt.config.options import REPEATED
 from renogybt.config.report import Entry, Report
 
 
 @dataclass(slots=True)
 class RawSection:
-    """`name` in lower case except for NAME in `device.NAME`; `entries` by key in lower case."""
+    """`name` in lower case except for NAME in `device.NAME` and its like; `entries` by key in lower case."""
 
     name: str
     line: int
@@ -42,8 +43,8 @@ def name_of(header: str) -> str:
     """A section's name as the program writes it."""
     name = header.strip()
     first, dot, rest = name.partition(".")
-    if dot and first.strip().lower() == "device":
-        return f"device.{rest.strip()}"
+    if dot and first.strip().lower() in REPEATED:
+        return f"{first.strip().lower()}.{rest.strip()}"
     return name.lower()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from msgspec.structs import fields
 
-from renogybt.settings import Device, Section, Settings, meta
+from renogybt.settings import Section, Settings, meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,20 @@ class Option:
         return "names separated by commas" if self.kind is tuple else "text"
 
 
-SECTIONS: MappingProxyType[str, type[Section]] = MappingProxyType(
-    {"device": Device}
-    | {item.name: item.type for item in fields(Settings) if isinstance(item.type, type) and issubclass(item.type, Section)}
-)
-"""Section name -> structure. Every `[device.NAME]` has that of `device`."""
+def _sections() -> Iterator[tuple[str, str, type[Section], bool]]:
+    """(section, field of `Settings`, structure, whether it may be repeated). A repeated one knows its own section."""
+    for item in fields(Settings):
+        several = get_origin(item.type) is tuple
+        kind = get_args(item.type)[0] if several else item.type
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield getattr(kind(), "section", item.name), item.name, kind, several
+
+
+SECTIONS: MappingProxyType[str, type[Section]] = MappingProxyType({name: kind for name, _, kind, _ in _sections()})
+"""Section name -> structure. Every `[device.NAME]` has that of `device`, and so on."""
+
+REPEATED: MappingProxyType[str, str] = MappingProxyType({name: home for name, home, _, several in _sections() if several})
+"""Sections that may stand again as `[section.NAME]` -> the field of `Settings` that holds them all."""
 
 
 @cache
@@ -58,8 +68,9 @@ def options(section: str) -> MappingProxyType[str, Option]:
 
 
 def base(section: str) -> str:
-    """`device` for `device.NAME`, else the section itself."""
-    return "device" if section.startswith("device.") else section
+    """`device` for `device.NAME`, `pvoutput` for `pvoutput.NAME`, else the section itself."""
+    first, dot, _ = section.partition(".")
+    return first if dot and first in REPEATED else section
 
 
 def _option(key: str, annotation: Any, default: Any) -> Option | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from renogybt.config.convert import text_of
 from renogybt.config.environment import variable
-from renogybt.config.options import SECTIONS, Option, options
+from renogybt.config.options import REPEATED, SECTIONS, Option, options
 from renogybt.config.predecessors import IGNORED
 
 WIDTH = 120
@@ -22,18 +23,34 @@ password = "my #1 secret". A % is just a %. Options left out have the default gi
 The same in more words, and how to give options in the environment: docs/config.md.
 """
 
-INI_MORE_DEVICES = """\
-A further device: take the # off the lines that follow, and put a name of your own in place of "roof". Any number of such
-sections may follow, each with the options of [device]. Several devices behind one module have the same mac_addr.
-"""
 
-MORE_DEVICES = (
-    ("mac_addr", "80:6F:B0:0F:XX:XX"),
-    ("type", "RNG_BATT"),
-    ("device_id", "48,49"),
-    ("poll_interval", "30"),
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A further section in config.ini, behind #, and what is said about it."""
+
+    text: str
+    section: str
+    lines: tuple[tuple[str, str], ...]
+
+
+FURTHER = MappingProxyType(
+    {
+        "device": Example(
+            'A further device: take the # off the lines that follow, and put a name of your own in place of "roof". Any '
+            "number of such sections may follow, each with the options of [device]. Several devices behind one module have "
+            "the same mac_addr.",
+            "device.roof",
+            (("mac_addr", "80:6F:B0:0F:XX:XX"), ("type", "RNG_BATT"), ("device_id", "48,49"), ("poll_interval", "30")),
+        ),
+        "pvoutput": Example(
+            "A further system at PVOutput, for another device: the same way. Any number of such sections may follow, each "
+            "with the options of [pvoutput].",
+            "pvoutput.roof",
+            (("enabled", "true"), ("api_key", ""), ("system_id", ""), ("device", "roof")),
+        ),
+    }
 )
-"""The example of a further device in config.ini."""
+"""Section -> the example of a further one."""
 
 MD_HEAD = """\
 # Configuration
@@ -64,6 +81,14 @@ Any number of sections `[device.NAME]` may stand beside `[device]` or in place o
 Devices behind one Bluetooth module (a hub) are read through one connection. If they are of one type, list their
 addresses in `device_id`; if not, write a section for each type, with the same `mac_addr`. An alias with a device id may
 occur only once, so a controller and its daily history (`RNG_CTRL` and `RNG_CTRL_HIST`) need two aliases.
+
+## Several systems at PVOutput
+
+Any number of sections `[pvoutput.NAME]` may stand beside `[pvoutput]` or in place of it, each with the options of
+`[pvoutput]`. `device` says whose readings go there: the alias of a device, `<alias>_<device_id>` where one section has
+several, or the section itself (`device = device.roof`). With several batteries in one section, its alias means all of
+them together. Which value goes into which field of PVOutput is known for each kind of device; `v1` to `v12` put another
+in its place, and a `-` before the name turns its sign (`v4 = -power`).
 """
 
 MD_ENVIRONMENT = """\
@@ -95,9 +120,10 @@ def config_ini() -> str:
     for name, section in SECTIONS.items():
         blocks.append(f"{_comment(section.__doc__ or '')}\n[{name}]")
         blocks += [f"{_comment(_explained(option))}\n{_line(option)}" for option in options(name).values()]
-        if name == "device":
-            example = "\n".join(["#[device.roof]", *(f"#{key} = {value}" for key, value in MORE_DEVICES)])
-            blocks.append(f"{_comment(INI_MORE_DEVICES)}\n{example}")
+        if name in FURTHER:
+            further = FURTHER[name]
+            example = "\n".join([f"#[{further.section}]", *(f"#{key} = {value}".rstrip() for key, value in further.lines)])
+            blocks.append(f"{_comment(further.text)}\n{example}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -105,7 +131,7 @@ def config_md() -> str:
     """The page that explains the file."""
     blocks = [MD_HEAD]
     for name, section in SECTIONS.items():
-        title = "`[device]` and `[device.NAME]`" if name == "device" else f"`[{name}]`"
+        title = f"`[{name}]` and `[{name}.NAME]`" if name in REPEATED else f"`[{name}]`"
         blocks.append(f"## {title}\n\n{_wrapped(section.__doc__ or '')}\n")
         blocks.append(
             "\n".join(_wrapped(f"- **`{o.key}`**: {_escaped(_explained(o))}", "  ") for o in options(name).values()) + "\n"
@@ -170,6 +196,7 @@ def _variables() -> Iterator[tuple[str, str]]:
         ("mqtt", "password"),
         ("mqtt", "password_file"),
         ("device.roof", "poll_interval"),
+        ("pvoutput.roof", "api_key"),
     ):
         yield f"`[{section}] {key}`", f"`{variable(section, key)}`"
 

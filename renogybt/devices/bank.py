@@ -35,6 +35,8 @@ WHOLE = (
     _sum("combined_capacity", CHARGE.but(diagnostic=True, icon="mdi:battery"), "Bank capacity", 0, "sum"),
     _sum("combined_energy_in_kwh", ENERGY_KWH, "Bank charged energy", 3, "sum"),
     _sum("combined_energy_out_kwh", ENERGY_KWH, "Bank discharged energy", 3, "sum"),
+    _sum("combined_energy_in_today_kwh", ENERGY_KWH, "Bank charged energy today", 3, "sum"),
+    _sum("combined_energy_out_today_kwh", ENERGY_KWH, "Bank discharged energy today", 3, "sum"),
     _sum("batteries_online", NUMBER.but(icon="mdi:battery-unknown"), "Batteries online", 0, "how many answered"),
 )
 

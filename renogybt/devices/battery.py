@@ -239,11 +239,12 @@ def in_trouble(protections: list[str], cells: list[int], temperatures: int, othe
 
 def energy(volts: str, amps: str) -> tuple[Derived, ...]:
     """The rows of what the bridge sums up over time from the values `volts` and `amps`: in and out, each only rising."""
+    summed, since = "power summed up by the bridge", "the same since the local day began"
     return (
-        Derived("energy_in_kwh", (volts, amps), None, ENERGY_KWH, "Charged energy", note="power summed up by the bridge"),
-        Derived(
-            "energy_out_kwh", (volts, amps), None, ENERGY_KWH, "Discharged energy", note="power summed up by the bridge"
-        ),
+        Derived("energy_in_kwh", (volts, amps), None, ENERGY_KWH, "Charged energy", note=summed),
+        Derived("energy_out_kwh", (volts, amps), None, ENERGY_KWH, "Discharged energy", note=summed),
+        Derived("energy_in_today_kwh", (volts, amps), None, ENERGY_KWH, "Charged energy today", note=since),
+        Derived("energy_out_today_kwh", (volts, amps), None, ENERGY_KWH, "Discharged energy today", note=since),
     )
 
 

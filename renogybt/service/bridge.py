@@ -17,6 +17,7 @@ from renogybt.energy.totals import EnergyTotals
 from renogybt.errors import RenogyError
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
 from renogybt.service.enrich import Enricher
+from renogybt.service.past import Past
 from renogybt.service.schedule import Schedule
 from renogybt.settings import Settings
 from renogybt.sources.module import Section
@@ -64,6 +65,8 @@ class Outlets(Protocol):
 
     def log_figures(self, identity: Identity, figures: LinkFigures) -> None: ...
 
+    def log_past(self, reading: Reading) -> None: ...
+
     def flush(self, timeout: float) -> str: ...
 
     def stop(self, timeout: float, last_words: bool = True) -> bool: ...
@@ -95,6 +98,7 @@ class Bridge:
         self.logger: Outlets = logger or DataLogger(settings, identities)
         self._inbox: SimpleQueue[Any] = SimpleQueue()
         self._schedule = Schedule()
+        self._past = Past(self._sections.values(), self.submit, self.logger.log_past)
         self._threads: list[RadioThread] = []
         self._cycle: dict[str, dict[int, Reading]] = {name: {} for name in self._sections}
         self._failures: dict[str, str] = {}
@@ -201,6 +205,8 @@ class Bridge:
         if reading.missing and reading.identity.unit is not None:
             log.warning("%s was read in part; missing: %s", reading.identity.label, ", ".join(reading.missing))
         self.logger.log(reading)
+        if self.daemon:
+            self._past.seen(section)
         if self._on_reading:
             self._on_reading(reading)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -90,3 +91,8 @@ def cleaned(value: Any, decimals: int = MOST) -> Any:
     if isinstance(value, list | tuple):
         return [cleaned(item, decimals) for item in value]
     return value
+
+
+def iso(seconds: float) -> str:
+    """Wall-clock seconds as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -38,7 +38,8 @@ class Messages:
         self.announcer = Announcer(topics, identities, self._data.temperature_unit, self._data.fields, host)
         announced, choice = topics.form != "none", settings.mqtt.retain
         self._retain = announced if choice == "auto" else choice == "true"
-        self.qos = settings.mqtt.qos if daemon else 1
+        self._replay = settings.mqtt.replay
+        self.qos = settings.mqtt.qos if daemon and not self._replay else 1  # what is replayed hangs on confirmations
         self._devices = {node_of(identity): identity for identity in identities or ()}
         self.newest: dict[str, Message] = {}
         self.pending: dict[str, None] = {}
@@ -60,6 +61,8 @@ class Messages:
         if self.announcer.remember(reading, family):
             self.pending[node_of(identity)] = None
         said = self._kept(Message(self.topics.state(identity), encoded(content), self.qos, self._retain))
+        if self._replay:
+            said = said._replace(taken_at=reading.taken_at)
         return [said, *self._available(identity, ONLINE)]
 
     def _figures(self, news: Figures) -> list[Message]:

@@ -6,8 +6,9 @@ import hashlib
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
 from renogybt.settings import Settings
@@ -17,8 +18,12 @@ from renogybt.sinks.link import timestamp
 from renogybt.sinks.messages import Figures, Messages, News
 from renogybt.sinks.outbox import Message
 from renogybt.sinks.session import Session, birth_delay
+from renogybt.sinks.sink import Health
 from renogybt.sinks.topics import Topics
 from renogybt.worker import Worker
+
+if TYPE_CHECKING:
+    from renogybt.sinks.replay import Replay
 
 LAST_MOMENT = 1.5
 """Seconds before the end of `stop` from which messages are not spaced out any more."""
@@ -41,6 +46,7 @@ class MqttSink:
     `identities` are all configured devices: what an earlier run announced and is not among them is taken back; None when
     they are not known. `daemon` false means a single run for cron; left out, `enable_polling` decides. `instance` tells
     apart several programs that run from one folder. `jitter` gives the seconds to wait after Home Assistant's birth message.
+    `replay` gets the readings that could not be published.
     """
 
     name = "mqtt"
@@ -54,6 +60,7 @@ class MqttSink:
         instance: str = "",
         jitter: Callable[[], float] = birth_delay,
         on_crash: Callable[[str, Exception], None] | None = None,
+        replay: Replay | None = None,
     ) -> None:
         known = None if identities is None else list(identities)
         self._daemon = settings.data.enable_polling if daemon is None else daemon
@@ -68,7 +75,12 @@ class MqttSink:
         self._connection = Connection(settings.mqtt, self.client_id, will, folder, self._thread.wake)
         host, started = platform.node(), timestamp(time.time()) or ""
         messages = Messages(settings, known, self.topics, self._daemon, host)
-        self._session = Session(messages, self._connection, daemon=self._daemon, host=host, started=started, jitter=jitter)
+        self._session = Session(
+            messages, self._connection, daemon=self._daemon, host=host, started=started, jitter=jitter, replay=replay
+        )
+        self._each = replay is not None
+        if replay is not None:
+            replay.wake_mqtt = self._thread.wake
         self._lock = threading.Lock()
         self._inbox: dict[tuple[str, ...], News] = {}
         self._idle, self._gone = threading.Event(), threading.Event()
@@ -94,7 +106,8 @@ class MqttSink:
         self._thread.start()
 
     def offer(self, reading: Reading) -> None:
-        self._put(("reading", reading.identity.uid, reading.family), reading)
+        one = (repr(reading.taken_at),) if self._each else ()
+        self._put(("reading", reading.identity.uid, reading.family, *one), reading)
 
     def failed(self, failure: Failure) -> None:
         self._put(("failure", failure.identity.uid), failure)
@@ -132,9 +145,21 @@ class MqttSink:
         self._thread.wake()
         self._gone.wait(max(0.0, timeout - min(1.0, timeout / 4)))
         ended = self._thread.stop(max(0.1, end - time.monotonic()))
+        if ended:
+            self._leave_behind()
         self._connection.close(max(0.1, end - time.monotonic()))
         self._outcome = ended and (self._delivered or self._session.idle)
         return self._outcome
+
+    def health(self) -> Mapping[str, Health]:
+        state = "connected" if self.connected else "disconnected"
+        return {self.name: Health(state, self._session.waiting, self._session.delivered, 0, self.trouble)}
+
+    def _leave_behind(self) -> None:
+        for item in self._inbox.values():
+            self._session.take(item)
+        self._inbox.clear()
+        self._session.leave_behind()
 
     def _round(self) -> float:
         with self._lock:

@@ -7,12 +7,16 @@ from typing import NamedTuple
 
 
 class Message(NamedTuple):
-    """Something to publish; an empty retained payload removes what the broker keeps on that topic."""
+    """Something to publish; an empty retained payload removes what the broker keeps on that topic.
+
+    `taken_at`, wall clock seconds, is set where a reading must not get lost ([mqtt] replay): who drops it sees to that.
+    """
 
     topic: str
     payload: str
     qos: int = 0
     retain: bool = False
+    taken_at: float = 0.0
 
 
 class Outbox:
@@ -26,9 +30,11 @@ class Outbox:
         self._waiting: dict[str, Message] = {}
         self._spoke: dict[str, float] = {}
 
-    def put(self, message: Message) -> None:
-        """`message` takes the place of the one that waits for this topic, if any."""
+    def put(self, message: Message) -> Message | None:
+        """`message` takes the place of the one that waits for this topic, if any; that one is returned."""
+        displaced = self._waiting.get(message.topic)
         self._waiting[message.topic] = message
+        return displaced
 
     def lead(self, messages: Iterable[Message]) -> None:
         """As `put`, but these go before everything that waits."""

@@ -7,14 +7,17 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from renogybt.sinks.announce import Wave, encoded, retained
-from renogybt.sinks.connection import Arrived, Connection, Down, Sent, Up
+from renogybt.sinks.connection import Arrived, Connection, Down, Failed, Sent, Up
 from renogybt.sinks.discovery import OFFLINE, ONLINE
 from renogybt.sinks.messages import Messages, News
 from renogybt.sinks.outbox import Message, Outbox
 from renogybt.version import __version__
+
+if TYPE_CHECKING:
+    from renogybt.sinks.replay import Replay
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +48,13 @@ class Session:
         host: str,
         started: str,
         jitter: Callable[[], float] = birth_delay,
+        replay: Replay | None = None,
     ) -> None:
         self.messages, self.connection, self._daemon, self._jitter = messages, connection, daemon, jitter
         self.topics, self._announcer = messages.topics, messages.announcer
         self._about = {"version": __version__, "node": self.topics.bridge_node, "host": host, "started": started}
+        self._replay, self._replaying = replay, 0
+        self.delivered = 0
         self.outbox = Outbox()
         self._waves: deque[Wave] = deque()
         self._current: Wave = []
@@ -70,7 +76,32 @@ class Session:
     def take(self, news: News) -> None:
         """Put what follows from `news` into the outbox."""
         for message in self.messages.of(news):
-            self.outbox.put(message)
+            displaced = self.outbox.put(message)
+            if displaced is not None:
+                self._missed(displaced)
+            if not self.connection.up and self.connection.trouble:  # without trouble the first attempt is under way
+                self.outbox.put(self._missed(message))
+
+    def leave_behind(self) -> None:
+        """The end: readings that were not confirmed are missed."""
+        left = [*self._unconfirmed.values(), *self.outbox.clear()]
+        for message in sorted(left, key=lambda message: message.taken_at):
+            self._missed(message)
+
+    def _pass_over(self) -> None:
+        """There is no connection for what waits."""
+        for message in self.outbox.clear():
+            self.outbox.put(self._missed(message))
+
+    def _missed(self, message: Message) -> Message:
+        """The moment of `message` has passed. If it is a reading that must not get lost, it goes to the replay.
+
+        What remains may still be published as the newest of its topic.
+        """
+        if message.taken_at and self._replay is not None:
+            self._replay.missed(message)
+            return message._replace(taken_at=0.0)
+        return message
 
     def round(self, now: float, leaving: bool = False, hurry: bool = False) -> float:
         """One round of work at monotonic time `now`; returns the seconds until the next is due.
@@ -94,6 +125,8 @@ class Session:
             self._announce_all()
         self._advance()
         stuck = self._send(now, hurry)
+        if not (stuck or leaving or self.outbox or self._waves):
+            self._send_replay()
         return self._pause(now, stuck)
 
     def _pause(self, now: float, stuck: bool) -> float:
@@ -112,8 +145,13 @@ class Session:
                 self._came_up(now)
             case Down():
                 self._went_down(event.anew)
+            case Failed():
+                self._pass_over()
+            case Sent() if self._replay is not None and event.number == self._replaying:
+                self._replaying = 0
+                self._replay.confirmed()
             case Sent():
-                self._unconfirmed.pop(event.number, None)
+                self.delivered += self._unconfirmed.pop(event.number, None) is not None
             case Arrived():
                 self._arrived(event, now)
 
@@ -129,12 +167,17 @@ class Session:
 
     def _went_down(self, anew: bool) -> None:
         self._open, self._birth_at = False, None
+        if self._replay is not None:
+            self._replay.went_down(anew)
+            self._replaying = 0 if anew else self._replaying
         self._waves.clear()
         self._current = []
         lost = {n: m for n, m in self._unconfirmed.items() if anew or m.qos == 0}  # paho itself repeats the others
         for number in lost:
             del self._unconfirmed[number]
-        for message in [*self.outbox.clear(), *lost.values()]:
+        late = [self._missed(message) for message in lost.values()]
+        self._pass_over()
+        for message in [*self.outbox.clear(), *late]:
             if not self.topics.parts_of(message.topic):  # announcements are made anew
                 self.outbox.restore(message)
 
@@ -158,12 +201,14 @@ class Session:
     def _open_up(self) -> None:
         """What the broker holds is known. Announce everything, then availability, then the newest of each topic."""
         self._open = True
+        if self._replay is not None:
+            self._replay.came_up()
         self.connection.unsubscribe(self._announcer.filters())
         waiting = {message.topic: message for message in self.outbox.clear()}
         self._announce_all()
         for topic, message in self.messages.newest.items():
             if message.retain or topic in waiting:
-                self.outbox.put(message)
+                self.outbox.put(waiting.get(topic, message))
         for topic, message in waiting.items():
             if topic not in self.messages.newest:
                 self.outbox.put(message)
@@ -177,8 +222,9 @@ class Session:
         self._advance()
         if born:
             self.outbox.put(retained(self.topics.bridge_availability, ONLINE))
-            for message in self.messages.newest.values():
-                self.outbox.put(message)
+            for topic, message in self.messages.newest.items():
+                if not self.outbox.holds_any([topic]):  # what waits there is the newest already
+                    self.outbox.put(message)
 
     def _advance(self) -> None:
         """Announce what is pending; let the next wave go when the one before has left."""
@@ -199,6 +245,14 @@ class Session:
                     self.outbox.restore(unsent)
                 return True
         return False
+
+    def _send_replay(self) -> None:
+        message = self._replay.next() if self._replay is not None else None
+        if message is not None and self._replay is not None:
+            number = self.connection.publish(message)
+            if number is not None:
+                self._replaying = number
+                self._replay.given()
 
     def _direct(self, message: Message) -> bool:
         number = self.connection.publish(message)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
 
@@ -35,4 +37,27 @@ class Sink(Protocol):
 
         `last_words`: tell the world that the bridge goes away (a daemon does, a one-shot run for cron does not).
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a way out does. `state`: connected, disconnected; closed, open, half-open (of a breaker); disk, memory.
+
+    Counts since the start of the program; `waiting` is what is not delivered yet, `trouble` "" when all is well.
+    """
+
+    state: str
+    waiting: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    trouble: str = ""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A sink that can say how it does."""
+
+    def health(self) -> Mapping[str, Health]:
+        """By the name of the way out; a sink may have several. May be asked by any thread."""
         ...

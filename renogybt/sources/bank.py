@@ -8,8 +8,8 @@ from typing import Any
 from renogybt import devices
 from renogybt.reading import Identity, Reading
 
-HELD = ("capacity", "energy_in_kwh", "energy_out_kwh")
-"""A silent battery keeps its capacity and its counters: a sum that shrinks would look like a meter reset."""
+HELD = ("capacity",)
+"""A silent battery keeps its capacity. Its energy totals are held where they are counted, see `service/enrich.py`."""
 EXTREMES = ("cell_voltage_min", "cell_voltage_max", "temperature_min", "temperature_max")
 
 
@@ -40,8 +40,6 @@ class Bank:
             "combined_remaining_charge": charge,
             "combined_capacity": capacity,
             "combined_charge_percentage": round(charge / capacity * 100, 2) if charge is not None and capacity else None,
-            "combined_energy_in_kwh": self._held_sum("energy_in_kwh"),
-            "combined_energy_out_kwh": self._held_sum("energy_out_kwh"),
             "batteries_online": len(readings),
         }
         for unit, found in zip(self.units, now, strict=True):

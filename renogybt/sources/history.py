@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
-from renogybt import devices
 from renogybt.devices import history
 from renogybt.errors import LinkError, Refused
 from renogybt.link import Link
@@ -20,7 +20,9 @@ from renogybt.sources.unit import Unit
 class History:
     """Seven days as dated records, and as the predecessors' three arrays.
 
-    The controller has no clock: record n is "n of its days ago", dated here by this machine's local day.
+    The controller has no clock: record n is "n of its days ago", dated here by this machine's local day. With `guest_of`,
+    the unit of a reader of the same controller that has just read it, the days are asked for in between: at the address
+    that was learned, and the first silence ends it, so that the controller's own turn does not suffer.
     """
 
     def __init__(
@@ -29,10 +31,12 @@ class History:
         device: Device,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        guest_of: Unit | None = None,
     ) -> None:
         self.identity = identity
-        self.family = devices.for_type(device.type, device.variant)
-        self.unit = Unit(identity.unit or UNIVERSAL, self.family.units, identity.label)
+        self.family = history.HISTORY
+        self.unit = guest_of or Unit(identity.unit or UNIVERSAL, self.family.units, identity.label)
+        self._guest = guest_of is not None
         self._monotonic, self._wall = monotonic, wall
 
     @property
@@ -40,8 +44,9 @@ class History:
         return self.family.gatt
 
     async def read(self, link: Link) -> Reading:
-        """One reading of all days. Raises `LinkError` when not one day could be read."""
-        self.unit.begin()
+        """One reading of all days. Raises `LinkError` when not one day could be read, or a guest was not answered."""
+        if not self._guest:
+            self.unit.begin()
         now = self._wall()
         today = date.fromtimestamp(now)
         records: list[dict[str, object]] = []
@@ -49,9 +54,11 @@ class History:
         dropped: list[str] = []
         for window in self.family.windows:
             try:
-                answer = await self.unit.ask(link, window, self.family.timeout, self.family.pacing)
+                wanted = replace(window, optional=True) if self._guest else window
+                answer = await self.unit.ask(link, wanted, self.family.timeout, self.family.pacing)
             except (LinkError, Refused):
-                if not self.unit.answered:
+                self.unit.again(window)  # silence says nothing about the next time
+                if self._guest or not self.unit.answered:
                     raise
                 answer = None
             if answer is None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Protocol
 
 from renogybt.errors import ConnectFailed, DeviceError, LinkError, NoAdapter, NotFound, Wedged
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 Report = Callable[[Reading | Failure | tuple[Identity, LinkFigures]], None]
 REST, LONGEST_REST = 30.0, 300.0
 """Seconds a silent unit among answering neighbours is left alone, doubling up to the longest."""
+
+
+FIGURES_EVERY = 60.0
 
 
 class Radio(Protocol):
@@ -44,6 +48,7 @@ class Source:
         self.last_error = ""
         self.resting_until = 0.0
         self._rest = REST
+        self._told: tuple[float, str] | None = None
 
     def succeeded(self, at: float) -> None:
         self.reads += 1
@@ -59,6 +64,14 @@ class Source:
         if self.identity.shared:
             self.resting_until = now + self._rest
             self._rest = min(LONGEST_REST, 2 * self._rest)
+
+    def worth_telling(self, now: float) -> bool:
+        """Whether the figures should go out: when something came up or passed, else once a minute."""
+        told, self._told = self._told, (now, self.last_error)
+        if told is None or told[1] != self.last_error or now - told[0] >= FIGURES_EVERY:
+            return True
+        self._told = told
+        return False
 
     def figures(self, radio: Radio) -> LinkFigures:
         tally: Tally = self.reader.tally if isinstance(self.reader, Shunt) else self.reader.unit.tally
@@ -84,6 +97,7 @@ class Section:
         several_batteries = device.type == "RNG_BATT" and len(device.device_id) > 1
         combined = Identity(device.mac_addr or device.alias, None, device.alias, True)
         self.bank = Bank(combined, device.device_id) if several_batteries else None
+        self._pasts = list(pasts(self.sources, device)) if wants_past(device, settings) else []
 
     @property
     def identities(self) -> list[Identity]:
@@ -109,8 +123,20 @@ class Section:
             for source in pending:
                 source.failed(str(error))
                 report(Failure(source.identity, str(error), time.monotonic(), time.time()))
+        now = time.monotonic()
         for source in due:
-            report((source.identity, source.figures(radio)))
+            if source.worth_telling(now):
+                report((source.identity, source.figures(radio)))
+
+    @property
+    def has_past(self) -> bool:
+        """Whether its devices keep records of former days, and the history is to have them."""
+        return bool(self._pasts)
+
+    async def read_past(self, radio: Radio) -> list[Reading]:
+        """The days that its charge controllers keep, read between their turns. Raises `LinkError` or `DeviceError`."""
+        async with radio.lend(self.device, self._pasts[0].gatt) as link:
+            return [await reader.read(link) for reader in self._pasts]
 
     async def _read(self, source: Source, link: Link, report: Report) -> None:
         """Read one device. Raises when there is no connection to the module any more, which concerns all its devices."""
@@ -140,3 +166,17 @@ def reader(identity: Identity, device: Device) -> Any:
     """What reads a device of this type."""
     makers: dict[str, Any] = {"RNG_SHNT": Shunt, "RNG_CTRL_HIST": History}
     return makers.get(device.type, ModbusDevice)(identity, device)
+
+
+def wants_past(device: Device, settings: Settings) -> bool:
+    """Whether to read the days a controller keeps in the background: not if a section of the user's own reads them."""
+    mac, wish = device.mac_addr or device.alias, settings.history
+    own = any(other.type == "RNG_CTRL_HIST" and (other.mac_addr or other.alias) == mac for other in settings.devices)
+    return device.type == "RNG_CTRL" and wish.enabled and wish.controller_history and not own
+
+
+def pasts(sources: list[Source], device: Device) -> Iterator[History]:
+    """What reads the former days of the controllers that `sources` read, as their guests."""
+    for source in sources:
+        if isinstance(source.reader, ModbusDevice):
+            yield History(replace(source.identity, part="history"), device, guest_of=source.reader.unit)

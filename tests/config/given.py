@@ -5,15 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from renogybt.config import load
+from renogybt.config.options import REPEATED, base
 from renogybt.errors import ConfigError
 from renogybt.settings import Settings
 
 DEVICE = "[device]\nmac_addr = 80:6F:B0:0F:EA:2B\n"
 LOG = "renogybt.config"
+
+
+def part(settings: Settings, section: str) -> Any:
+    """The section of that name in `settings`."""
+    if base(section) not in REPEATED:
+        return getattr(settings, section)
+    (only,) = [one for one in getattr(settings, REPEATED[base(section)]) if one.section == section]
+    return only
 
 
 class Folder:

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from renogybt.config import as_ini, describe, load
 from renogybt.config.environment import variable
 from renogybt.config.ini import quoted
-from renogybt.config.options import SECTIONS, Option, options
+from renogybt.config.options import REPEATED, SECTIONS, Option, options
 from renogybt.config.pages import config_ini
 from renogybt.errors import ConfigError
 from renogybt.settings import Device, Settings
@@ -60,7 +61,20 @@ def test_any_bytes(file: Path, data: bytes) -> None:
 
 WORDS = st.one_of(
     st.sampled_from(
-        [*NAMES, *(f"[{section}]" for section in SECTIONS), "[device.x]", "=", ":", "#", ";", "\n", " ", "'", '"']
+        [
+            *NAMES,
+            *(f"[{section}]" for section in SECTIONS),
+            "[device.x]",
+            "[pvoutput.x]",
+            "=",
+            ":",
+            "#",
+            ";",
+            "\n",
+            " ",
+            "'",
+            '"',
+        ]
     ),
     st.sampled_from(["true", "255", "48,49", "RNG_BATT", "80:6F:B0:0F:EA:2B", "http://a/", "%", "***", "[", "]", "\r"]),
     st.text(max_size=6),
@@ -96,12 +110,19 @@ def writable(text: str) -> bool:
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20).filter(writable)
-FREE = ("mqtt", "remote_logging", "pvoutput", "home_assistant_proxy")
+OUTLETS = [name for name in SECTIONS if "enabled" in options(name)]
+SOUND: dict[str, list[str]] = {
+    "timezone": ["", "UTC", "Europe/Amsterdam", "America/Argentina/Buenos_Aires"],
+    "energy_file": ["energy_totals.json", "#1 totals", "../totals", "~/totals"],
+}
+"""Options that are looked at even where no outlet is on."""
 
 
 def values(option: Option) -> st.SearchStrategy[Any]:
     """Any value the option takes on its own."""
     least, most = option.least, option.most
+    if option.key in SOUND:
+        return st.sampled_from(SOUND[option.key])
     if option.kind is int:
         return st.integers(int(least or 0), int(most or 0))
     if option.kind is float:
@@ -115,8 +136,16 @@ def values(option: Option) -> st.SearchStrategy[Any]:
 
 def sections(name: str) -> st.SearchStrategy[Any]:
     """A section of any values; outlets stay off, because a random one would lack what it needs."""
-    fixed = {"enabled": st.just(False)} if name in FREE else {}
+    fixed = {"enabled": st.just(False)} if name in OUTLETS else {}
     return st.builds(SECTIONS[name], **{key: values(option) for key, option in options(name).items()} | fixed)
+
+
+@st.composite
+def systems(draw: st.DrawFn) -> tuple[Any, ...]:
+    """Any systems at PVOutput, none to three of them. A section's own spaces count nowhere, so `device` has none."""
+    names = draw(st.lists(st.sampled_from(["pvoutput", "pvoutput.a", "pvoutput.b c"]), unique=True))
+    found = [draw(sections("pvoutput")) for _ in names]
+    return tuple(replace(one, section=name, device=one.device.strip()) for one, name in zip(found, names, strict=True))
 
 
 HEX = st.text("0123456789ABCDEF", min_size=2, max_size=2)
@@ -143,7 +172,7 @@ def device(draw: st.DrawFn, number: int) -> Device:
 @settings(suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_loaded(file: Path, data: st.DataObject) -> None:
     devices = tuple(data.draw(device(number)) for number in range(data.draw(st.integers(1, 3))))
-    rest = {name: data.draw(sections(name)) for name in SECTIONS if name != "device"}
-    wanted = Settings(devices=devices, folder=str(file.parent), **rest)
+    rest = {name: data.draw(sections(name)) for name in SECTIONS if name not in REPEATED}
+    wanted = Settings(devices=devices, pvoutput=data.draw(systems()), folder=str(file.parent), **rest)
     file.write_text(as_ini(wanted), encoding="utf-8", newline="")
     assert load(file) == wanted

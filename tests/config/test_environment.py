@@ -7,7 +7,7 @@ import pytest
 from renogybt.config import describe
 from renogybt.config.environment import variable
 from renogybt.config.options import SECTIONS, options
-from tests.config.given import DEVICE, Folder
+from tests.config.given import DEVICE, Folder, part
 
 MQTT = DEVICE + "[mqtt]\nuser = me\n"
 SECRETS = [(section, key) for section in SECTIONS for key, option in options(section).items() if option.secret]
@@ -29,7 +29,20 @@ def test_overrides_the_file(folder: Folder) -> None:
     assert (settings.mqtt.port, settings.mqtt.password) == (8883, '"a # b" # c')
     assert settings.devices[0].mac_addr == "80:6F:B0:0F:00:01"
     assert settings.devices[1].poll_interval == 7
-    assert settings.pvoutput.system_id == "9"
+    assert [system.system_id for system in settings.pvoutput] == ["9"]
+
+
+def test_further_systems_at_pvoutput(folder: Folder) -> None:
+    environ = {"RENOGYBT_PVOUTPUT_SHED_2__SYSTEM_ID": "9", "RENOGYBT_PVOUTPUT_SHED_2__API_KEY": "geheim"}
+    settings = folder.load(DEVICE + "[PVOutput.Shed-2]\nsystem_id = 8\n[pvoutput]\n", environ)
+    assert [(one.section, one.system_id, one.api_key) for one in settings.pvoutput] == [
+        ("pvoutput.Shed-2", "9", "geheim"),
+        ("pvoutput", "", ""),
+    ]
+    problems = folder.problems(DEVICE, environ)
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"environment variable {name}" for name in sorted(environ)
+    ]
 
 
 def test_may_bring_the_device(folder: Folder) -> None:
@@ -75,7 +88,7 @@ def test_secret_in_a_file(folder: Folder, section: str, key: str, content: str) 
     by_file = folder.load(f"{DEVICE}[{section}]\n{key} =\n{key}_file = secret\n")
     by_variable = folder.load(DEVICE, {f"{variable(section, key)}_FILE": str(folder.path / "secret")})
     for settings in (by_file, by_variable):
-        assert getattr(getattr(settings, section), key) == " geheim "
+        assert getattr(part(settings, section), key) == " geheim "
 
 
 def test_the_environment_wins_over_either_form(folder: Folder) -> None:
@@ -126,7 +139,7 @@ def test_a_secret_of_several_lines(folder: Folder) -> None:
 def test_no_secret_is_seen(folder: Folder, section: str, key: str) -> None:
     text = f"{DEVICE}[{section}]\n{key} = geheim%%\n"
     settings = folder.load(text)
-    assert getattr(getattr(settings, section), key) == "geheim%%"
+    assert getattr(part(settings, section), key) == "geheim%%"
     seen = [repr(settings), str(settings), describe(settings), *folder.warnings, *folder.remarks]
     wrong = (
         f"{text}{key} = geheim\n{key}x = geheim\ngeheim\n[data]\n{key} = geheim\n[home_assistant_proxy]\n{key} = geheim\n"

@@ -8,7 +8,7 @@ import pytest
 
 from renogybt.config import load
 from renogybt.errors import ConfigError
-from renogybt.settings import Data, HomeAssistantProxy, Mqtt, Pvoutput, RemoteLogging
+from renogybt.settings import Data, History, HomeAssistantProxy, Influxdb, Mqtt, Outbox, RemoteLogging
 from tests.config.given import DEVICE, Folder
 
 
@@ -20,7 +20,10 @@ def test_defaults(folder: Folder) -> None:
     assert settings.data == Data()
     assert settings.mqtt == Mqtt()
     assert settings.remote_logging == RemoteLogging()
-    assert settings.pvoutput == Pvoutput()
+    assert settings.pvoutput == ()
+    assert settings.influxdb == Influxdb()
+    assert settings.outbox == Outbox()
+    assert settings.history == History()
     assert settings.home_assistant_proxy == HomeAssistantProxy()
     assert settings.folder == str(folder.path)
     assert settings.path("energy_totals.json") == folder.path / "energy_totals.json"
@@ -52,6 +55,10 @@ def test_false(folder: Folder, word: str) -> None:
         ("data", "fields = # all of them", ()),
         ("data", "fields =\n  a,\n  b # and", ("a", "b")),
         ("mqtt", "port = 0x75B", 1883),
+        ("data", "timezone = America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+        ("data", "reset_hour = 23", 23),
+        ("influxdb", "version = 1", "1"),
+        ("outbox", "max_age_days = 0.5", 0.5),
         ("mqtt", "retain = yes", "true"),
         ("mqtt", "retain = Auto", "auto"),
         ("mqtt", "password = 50%off#1 # comment", "50%off#1"),
@@ -81,6 +88,9 @@ def test_values(folder: Folder, section: str, line: str, value: object) -> None:
         ("data", "fields = battery voltage", "letters, digits, _ and *"),
         ("data", "energy_file = a\tb", "cannot be printed"),
         ("data", "energy_file = a\0b", "cannot be printed"),
+        ("data", "reset_hour = 24", "a whole number from 0 to 23"),
+        ("pvoutput", "status_interval = 0", "a whole number from 1 to 60"),
+        ("influxdb", "version = 3", "must be one of 1, 2"),
         ("mqtt", "port = 70000", "a whole number from 1 to 65535"),
         ("mqtt", "port = 1883.0", "a whole number from 1 to 65535"),
         ("mqtt", f"port = {'9' * 5000}", "a whole number from 1 to 65535"),
@@ -134,6 +144,10 @@ def test_an_empty_number_means_the_default(folder: Folder) -> None:
         ("[Device2]\nalias = x", "further devices are written [device.NAME]"),
         ("[device:roof]\nalias = x", "further devices are written [device.NAME]"),
         ("[device.]\nalias = x", "further devices are written [device.NAME]"),
+        ("[pvoutput2]\nenabled = false", "further systems at PVOutput are written [pvoutput.NAME], like [pvoutput.roof]"),
+        ("[pvoutput.]\nenabled = false", "further systems at PVOutput are written [pvoutput.NAME]"),
+        ("[pvoutput.x]\napi_kye = geheim", "[pvoutput.x] api_kye = ***: there is no such option; did you mean api_key?"),
+        ("[mqtt.x]\nport = 1", "[mqtt.x]: there is no such section; did you mean [mqtt]?"),
     ],
 )
 def test_unknown_names(folder: Folder, text: str, words: str) -> None:

@@ -25,6 +25,9 @@ MQTT = DEVICE + "[mqtt]\nenabled = true\n"
         ("homeassistant_discovery = true\ndiscovery_prefix =", "is needed when homeassistant_discovery is true"),
         ("homeassistant_discovery = true\ndiscovery_prefix = a/#", "[mqtt] discovery_prefix = a/#: must be without + and #"),
         ("homeassistant_discovery = true\nbirth_topic = +/status", "[mqtt] birth_topic = +/status: must be without"),
+        ("replay = true\nreplay_topic = solar/+", "[mqtt] replay_topic = solar/+: must be without + and #"),
+        ("replay = true\nreplay_topic = $SYS", "must not begin with $"),
+        ("replay = true\nreplay_topic = solar/state", "must differ from topic"),
         ("tls = true\ntls_ca = no-such.pem", "no-such.pem cannot be read (No such file or directory)"),
         ("tls = true\ntls_ca = .", "cannot be read (Is a directory)"),
         ("tls = true\ntls_key = config.ini", "[mqtt] tls_cert: is needed as well, because tls_key is given"),
@@ -48,6 +51,7 @@ def test_hosts(folder: Folder, server: str) -> None:
     [
         ("topic = /solar/state", "a / at the start or end"),
         ("topic = solar/", "a / at the start or end"),
+        ("replay = true\nreplay_topic = late/", "a / at the start or end"),
         ("password = x", "a password without a user"),
         ("tls_ca = ca.pem", "is not used, because tls is false"),
     ],
@@ -58,6 +62,12 @@ def test_doubtful(folder: Folder, lines: str, words: str) -> None:
     assert words in warning
 
 
+@pytest.mark.parametrize("lines", ["replay_topic = solar/+", "replay = true", "replay = true\nreplay_topic = late"])
+def test_replay(folder: Folder, lines: str) -> None:
+    assert folder.load(f"{MQTT}{lines}\n").mqtt.replay == ("true" in lines)
+    assert not folder.warnings
+
+
 def test_misspelt_fields(folder: Folder) -> None:
     names = "battery_voltage, cell_voltage_*, cell_voltage_0, load_curent, combined_power, battery_48_cell_voltage_min, rssi"
     folder.load(f"{DEVICE}[data]\nfields = {names}\n")
@@ -66,34 +76,14 @@ def test_misspelt_fields(folder: Folder) -> None:
     assert settings.data.fields == ("batery_voltage", "pv_power")
     (warning,) = folder.warnings
     assert "no device has a value called batery_voltage; did you mean battery_voltage?" in warning
+    folder.load(DEVICE + "[data]\nfields = cel_voltage_*, *_voltage, combined_*\n")
+    (warning,) = folder.warnings
+    assert "no device has a value called cel_voltage_*; did you mean cell_voltage_" in warning
 
 
 def test_tls_files_beside_the_configuration(folder: Folder) -> None:
     (folder.path / "ca.pem").write_text("x")
     assert folder.load(MQTT + "tls = true\ntls_ca = ca.pem\n").mqtt.tls_ca == "ca.pem"
-
-
-@pytest.mark.parametrize(
-    "url", ["", "example.com/x", "ftp://example.com", "http://", "http://[x", "http://a:99999/", "http://a b/"]
-)
-def test_remote_logging(folder: Folder, url: str) -> None:
-    problem = folder.problem(f"{DEVICE}[remote_logging]\nenabled = true\nurl = {url}\n")
-    assert "line 5: [remote_logging] url = " in problem
-    folder.load(f"{DEVICE}[remote_logging]\nenabled = true\nurl = https://example.com:8443/post.php?id=1\n")
-
-
-def test_a_faulty_address_is_not_called_missing_too(folder: Folder) -> None:
-    assert "cannot be printed" in folder.problem(f"{DEVICE}[remote_logging]\nenabled = true\nurl = http://a\tb/\n")
-
-
-def test_pvoutput(folder: Folder) -> None:
-    missing = folder.problems(DEVICE + "[pvoutput]\nenabled = true\n")
-    assert missing == [
-        f"config.ini: [pvoutput] {key}: is needed when PVOutput is enabled" for key in ("api_key", "system_id")
-    ]
-    problem = folder.problem(DEVICE + "[pvoutput]\nenabled = true\napi_key = geheim\nsystem_id = home\n")
-    assert "[pvoutput] system_id = home: must be the number of your system" in problem
-    folder.load(DEVICE + "[pvoutput]\nenabled = true\napi_key = geheim\nsystem_id = 12345\n")
 
 
 @pytest.mark.parametrize(

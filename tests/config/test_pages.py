@@ -8,8 +8,8 @@ import pytest
 
 from renogybt.config import as_ini, load
 from renogybt.config.ini import parse
-from renogybt.config.options import SECTIONS, options
-from renogybt.config.pages import MORE_DEVICES, PAGES, WIDTH
+from renogybt.config.options import REPEATED, SECTIONS, options
+from renogybt.config.pages import FURTHER, PAGES, WIDTH
 from renogybt.config.predecessors import IGNORED
 from renogybt.config.report import Report
 from renogybt.settings import Settings
@@ -34,7 +34,8 @@ def test_every_option_stands_in_the_shipped_file_with_a_comment(section: str) ->
         above = "\n".join(lines[max(0, entry.line - 5) : entry.line - 1])
         assert lines[entry.line - 2].startswith("# "), key
         assert options(section)[key].text.split()[0] in above
-        assert f"- **`{key}`**: " in PAGE[PAGE.index(f"## `[{section}]") :]
+        part = PAGE[PAGE.index(f"## `[{section}]") :]
+        assert f"- **`{key}`**: " in part[: part.index("\n## ")]
 
 
 def test_no_long_lines() -> None:
@@ -54,7 +55,7 @@ def test_with_the_address_it_holds_the_defaults(folder: Folder) -> None:
     shipped = folder.load(SHIPPED.replace("XX:XX", "12:34"))
     assert not folder.warnings
     assert shipped.data.enable_polling
-    assert as_ini(folder.load("[device]\nmac_addr = 80:6F:B0:0F:12:34\n")) == (
+    assert as_ini(folder.load("[device]\nmac_addr = 80:6F:B0:0F:12:34\n[pvoutput]\n")) == (
         as_ini(shipped)
         .replace("enable_polling = true", "enable_polling = false")
         .replace("url = https://example.com/post.php", "url =")
@@ -63,11 +64,37 @@ def test_with_the_address_it_holds_the_defaults(folder: Folder) -> None:
 
 def test_the_example_of_a_further_device(folder: Folder) -> None:
     text = SHIPPED.replace("\nmac_addr = 80:6F:B0:0F:XX:XX", "\nmac_addr = 80:6F:B0:0F:12:34")
-    for start in ("[device.roof]", *(f"{key} = " for key, _ in MORE_DEVICES)):
-        text = text.replace(f"\n#{start}", f"\n{start}")
+    text = taken_up(text, "device")
     assert "[device.roof] mac_addr = 80:6F:B0:0F:XX:XX: is only a placeholder" in folder.problem(text)
     roof = folder.load(text.replace("XX:XX", "12:35")).devices[1]
     assert (roof.alias, roof.type, roof.device_id, roof.poll_interval) == ("roof", "RNG_BATT", (48, 49), 30)
+
+
+def test_the_example_of_a_further_system(folder: Folder) -> None:
+    text = taken_up(taken_up(SHIPPED.replace("XX:XX", "12:34", 1).replace("XX:XX", "12:35"), "device"), "pvoutput")
+    assert [problem.partition(": is needed when")[0].partition("[")[2] for problem in folder.problems(text)] == [
+        "pvoutput.roof] api_key = ***",
+        "pvoutput.roof] system_id = (empty)",
+    ]
+    start = text.index("[pvoutput.roof]")
+    filled = text[start:].replace("api_key =", "api_key = x", 1).replace("system_id =", "system_id = 7", 1)
+    roof = folder.load(text[:start] + filled).pvoutput[1]
+    assert (roof.section, roof.enabled, roof.system_id, roof.device) == ("pvoutput.roof", True, "7", "roof")
+
+
+def taken_up(text: str, section: str) -> str:
+    """The shipped file with the # off the example of a further such section."""
+    example = FURTHER[section]
+    head, found, rest = text.partition(f"\n#[{example.section}]\n")
+    assert found
+    lines = rest.split("\n", len(example.lines))
+    assert all(line.startswith("#") for line in lines[:-1])
+    return "\n".join([head, f"[{example.section}]", *(line[1:] for line in lines[:-1]), lines[-1]])
+
+
+def test_what_may_be_repeated_has_an_example() -> None:
+    assert list(FURTHER) == list(REPEATED)
+    assert all(f"`[{name}]` and `[{name}.NAME]`" in PAGE for name in REPEATED)
 
 
 def test_every_number_has_its_limits() -> None:
@@ -82,5 +109,7 @@ def test_every_number_has_its_limits() -> None:
 def test_defaults_are_inside_their_limits(tmp_path: Path) -> None:
     file = tmp_path / "config.ini"
     device = SECTIONS["device"](alias="x")
-    file.write_text(as_ini(Settings(devices=(device,), folder=str(tmp_path))))  # type: ignore[arg-type]
-    assert load(file) == Settings(devices=(device,), folder=str(tmp_path))  # type: ignore[arg-type]
+    system = SECTIONS["pvoutput"]()
+    wanted = Settings(devices=(device,), pvoutput=(system,), folder=str(tmp_path))  # type: ignore[arg-type]
+    file.write_text(as_ini(wanted))
+    assert load(file) == wanted

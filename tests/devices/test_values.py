@@ -67,6 +67,9 @@ def test_variants_publish_under_the_name_of_their_kind(key):
         ("controller", "charging_amp_hours_today", "Ah"),
         ("battery", "energy_in_kwh", "kWh"),
         ("shunt", "energy_out_kwh", "kWh"),
+        ("battery", "energy_in_today_kwh", "kWh"),
+        ("shunt", "energy_out_today_kwh", "kWh"),
+        ("bank:48,49", "combined_energy_out_today_kwh", "kWh"),
         ("battery", "remaining_charge", "Ah"),
     ],
 )

@@ -30,8 +30,8 @@ def test_availability_is_said_when_it_changes() -> None:
 def test_quality_and_retention_follow_the_settings() -> None:
     state, availability = messages(ROVER).of(reading())
     assert (state.qos, state.retain, availability.qos, availability.retain) == (0, True, 1, True)
-    assert messages(ROVER, qos=1, retain="false").of(reading())[0][2:] == (1, False)
-    assert messages(ROVER, homeassistant_discovery=False).of(reading())[0][2:] == (0, False)
+    assert messages(ROVER, qos=1, retain="false").of(reading())[0][2:4] == (1, False)
+    assert messages(ROVER, homeassistant_discovery=False).of(reading())[0][2:4] == (0, False)
 
 
 def test_a_single_run_has_everything_confirmed() -> None:

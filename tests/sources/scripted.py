@@ -23,6 +23,8 @@ class ScriptedUnit:
     silences: list[int] = field(default_factory=list)
     """Registers that stay unanswered once each."""
     answers_as: int | None = None
+    records: dict[int, bytes] = field(default_factory=dict)
+    """Days of a controller by register, each the whole answer to a read that begins there."""
 
     @classmethod
     def of(cls, family: Family, values: dict[str, Any], spans: list[tuple[int, int]] | None = None) -> ScriptedUnit:
@@ -41,6 +43,8 @@ class ScriptedUnit:
             self.silences.remove(request.register)
             return None
         sender = self.answers_as if self.answers_as is not None and unit == 255 else unit
+        if (record := self.records.get(request.register)) is not None:
+            return sealed(bytes((sender, 3, len(record))) + record)
         stop = request.register + request.words
         if not any(start <= request.register and stop <= start + words for start, words in self.spans):
             return sealed(bytes((sender, 0x83, 2)))

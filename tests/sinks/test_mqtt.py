@@ -160,6 +160,7 @@ def test_home_assistants_birth_brings_everything_again(broker: Mosquitto, ears: 
     sender = sink(ROVER, retain="false", jitter=0.4)
     sender.offer(reading())
     ears.wait_for(STATE)
+    ears.wait_for(AVAILABILITY)
     assert sender.flush(5) == ""
     ears.forget()
     asked = time.monotonic()

@@ -212,7 +212,7 @@ def test_a_server_may_say_when_to_come_back(uploader: Uploaders) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"http://127.0.0.1:{free_port()}/", "nothing listens there"),
+        ("http://127.0.0.1:FREE/", "nothing listens there"),
         (f"http://user:{SECRET}@127.0.0.1:1/?key={SECRET}", "nothing listens there"),
         ("http://no-such-host.invalid/", "has no known address"),
         ("nonsense", "url must look like"),
@@ -221,7 +221,7 @@ def test_a_server_may_say_when_to_come_back(uploader: Uploaders) -> None:
     ],
 )
 def test_a_server_that_is_not_there(url: str, words: str, uploader: Uploaders, caplog: pytest.LogCaptureFixture) -> None:
-    sender = uploader(remote(url))
+    sender = uploader(remote(url.replace("FREE", str(free_port()))))
     sender.offer(reading())
     assert sender.flush(5) == ""
     assert words in sender.health()["remote_logging"].trouble
@@ -298,7 +298,7 @@ def test_one_probe_and_then_everything_in_order(uploader: Uploaders) -> None:
 
 
 def test_a_silent_server_holds_up_nobody(uploader: Uploaders) -> None:
-    with Web(0, 0, 0) as silent, Web() as web:
+    with Web(*[0] * 50) as silent, Web() as web:
         sender = uploader(Numbers(silent.url, "silent"), Numbers(web.url), deadline=0.5)
         offer(sender, 1)
         until(lambda: posted(web) == [1])

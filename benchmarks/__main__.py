@@ -6,10 +6,10 @@ import argparse
 import logging
 import sys
 
-from benchmarks import hub, outlets
+from benchmarks import history, hub, outlets
 from benchmarks.report import TABLE, Figure, machine
 
-HUB = "Four batteries behind a hub"
+YEARS, HUB = "Years of history", "Four batteries behind a hub"
 
 
 def main() -> int:
@@ -20,6 +20,7 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     print(machine())
     groups = {title: list(group()) for title, group in outlets.GROUPS.items()}
+    groups[YEARS] = list(history.measure())
     groups[HUB] = list(hub.measure(wish.seconds))
     figures = [figure for group in groups.values() for figure in group]
     width = max(len(figure.name) for figure in figures)

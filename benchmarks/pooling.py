@@ -37,7 +37,7 @@ def mqtt() -> Iterator[Figure]:
     )
     yield Figure("MQTT client objects", len(clients), 1, "", "looked at after each of them")
     yield Figure(
-        "MQTT connections for them", connections, 1, "", f"as counted before the broker; one per publish would be {NUMBER}"
+        "MQTT connections for them", connections, 1, "", f"counted before the broker; one per publish would be {NUMBER}"
     )
 
 
@@ -53,6 +53,4 @@ def http() -> Iterator[Figure]:
         arrived, connections = web.requests, web.connections
     yield Figure("HTTP posts that arrived", arrived, NUMBER, "", f"of {NUMBER} readings through DataLogger", least=True)
     yield Figure("HTTP session objects", len(sessions), 1, "", "looked at after each of them")
-    yield Figure(
-        "HTTP connections for them", connections, 1, "", f"as counted by the server; one per post would be {NUMBER}"
-    )
+    yield Figure("HTTP connections for them", connections, 1, "", f"counted by the server; one per post would be {NUMBER}")

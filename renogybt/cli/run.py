@@ -102,6 +102,8 @@ def run(settings: Settings) -> int:
     """Run the bridge until it is done, or until SIGTERM or Ctrl-C."""
     from renogybt.service.bridge import Bridge
 
+    if settings.home_assistant_proxy.enabled:
+        log.warning("[home_assistant_proxy] has no effect in this release; Home Assistant is reached through [mqtt]")
     bridge = Bridge(settings, on_reading=lambda reading: show(reading, settings))
 
     def stop(number: int, _: FrameType | None) -> None:

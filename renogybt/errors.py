@@ -39,6 +39,22 @@ class ConnectFailed(LinkError):
     """The device was seen, but no connection came about."""
 
 
+class NoTime(ConnectFailed):
+    """The cycle was over before this could be tried. Nobody's failure."""
+
+
+class Held(LinkError):
+    """Somebody else has the module: the phone app, or another program. It takes one connection only."""
+
+
+class Released(LinkError):
+    """The module is lent to somebody else on purpose until `until` (monotonic seconds); the bridge comes back by itself."""
+
+    def __init__(self, text: str, until: float) -> None:
+        super().__init__(text)
+        self.until = until
+
+
 class LinkLost(LinkError):
     """The connection broke while it was in use."""
 

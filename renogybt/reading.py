@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Value = Any
 """int, float, str, bool, list of str or int, or None for "not read"."""
@@ -74,14 +74,40 @@ class Failure:
     taken_at: float
 
 
+Stage = Literal["stale", "blank", "offline", "released"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand with a device that is not read at present.
+
+    `stale`: its last values still count, with their `age` in seconds. `blank`: they do not any more, but it is not given up.
+    `offline`: it is. `released`: as stale, but on purpose, for the phone app. `reading` is the last good one, None if there
+    never was one.
+    """
+
+    identity: Identity
+    stage: Stage
+    reading: Reading | None = None
+    age: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LinkFigures:
-    """How well the link to one device does; counts since the start of the program."""
+    """How well the link to one device does; counts since the start of the program.
+
+    `success_rate` in % of the last 100 attempts to read it; `connect_seconds` what the last connection took; `data_age`
+    seconds since the last good reading; `resets` of the adapter by the watchdog.
+    """
 
     connected: bool = False
     rssi: int | None = None
     reads: int = 0
     read_errors: int = 0
+    success_rate: float | None = None
+    connect_seconds: float | None = None
+    data_age: float | None = None
+    resets: int = 0
     crc_errors: int = 0
     timeouts: int = 0
     reconnects: int = 0

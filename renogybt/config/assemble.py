@@ -14,7 +14,7 @@ from renogybt.config.device import device
 from renogybt.config.environment import keys, override
 from renogybt.config.ini import RawSection
 from renogybt.config.options import REPEATED, SECTIONS, Option, base, options
-from renogybt.config.predecessors import IGNORED, OPEN_SECTIONS, ZERO_IS_DEFAULT
+from renogybt.config.predecessors import IGNORED, MOVED, OPEN_SECTIONS, ZERO_IS_DEFAULT
 from renogybt.config.report import Entry, Report, hint
 from renogybt.settings import Pvoutput, Settings
 
@@ -31,6 +31,7 @@ def assemble(
     """`strict`: an unknown name is a problem; otherwise a warning. Usable only while the report has no problems."""
     sections = {section.name: section for section in found}
     override(sections, environ, report)
+    _move(sections, report)
     known: dict[str, dict[str, Any]] = {}
     for section in sections.values():
         if _known_section(section, strict, report):
@@ -45,6 +46,21 @@ def assemble(
     entries = {(name, key): entry for name in known for key, entry in sections[name].entries.items()}
     check(settings, entries, report)
     return settings
+
+
+def _move(sections: dict[str, RawSection], report: Report) -> None:
+    """Put options into the section they belong to, where they stand in one that people take for it."""
+    for section in list(sections.values()):
+        for key in list(section.entries):
+            home = MOVED.get(base(section.name))
+            if home is None or key not in options(home) or key in options(section.name):
+                continue
+            entry = section.entries.pop(key)
+            there = sections.setdefault(home, RawSection(home, entry.line))
+            if key in there.entries:
+                report.warn(section.name, f"ignored: {key} stands in [{home}] already, and holds for all devices", entry)
+            else:
+                there.entries[key] = entry
 
 
 def _known_section(section: RawSection, strict: bool, report: Report) -> bool:

@@ -55,7 +55,7 @@ FURTHER = MappingProxyType(
 MD_HEAD = """\
 # Configuration
 
-<!-- Made by `python -m renogybt.config.pages` from renogybt/settings.py; change the texts there, not here. -->
+<!-- Made by `python -m renogybt.config.pages` from renogybt/settings; change the texts there, not here. -->
 
 Everything is set in one file, usually `config.ini`. Files of cyrils/renogy-bt and jorik41/renogy-bt work as they are.
 If anything in the file cannot be used, the program says so at the start, all of it at once, each with its line, and

@@ -36,6 +36,9 @@ IGNORED: MappingProxyType[tuple[str, str], str] = MappingProxyType(
 )
 """(section, option) -> why it is not needed."""
 
+MOVED: MappingProxyType[str, str] = MappingProxyType({"device": "bluetooth", "data": "bluetooth"})
+"""Section -> where those of its options that it does not have itself may belong."""
+
 ZERO_IS_DEFAULT = frozenset({("data", "poll_interval")})
 """Where the fork's files may say 0 for "not used"."""
 

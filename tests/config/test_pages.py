@@ -1,4 +1,4 @@
-"""settings.py, config.ini and docs/config.md say the same."""
+"""settings, config.ini and docs/config.md say the same."""
 
 from __future__ import annotations
 

@@ -165,3 +165,20 @@ def test_doubled_percent_signs_are_pointed_out(folder: Folder) -> None:
     assert folder.load(DEVICE + "[mqtt]\nuser = me\npassword = 100%%\n").mqtt.password == "100%%"
     (warning,) = folder.warnings
     assert "line 5: [mqtt] password = ***: %% is two percent signs here" in warning
+
+
+def test_bluetooth_options_are_understood_in_the_sections_people_take_for_theirs(folder: Folder) -> None:
+    settings = folder.load(f"{DEVICE}discovery_timeout = 7\n[data]\nbattery_retry_seconds = 9\n")
+    assert settings.bluetooth.discovery_timeout == 7
+    assert settings.bluetooth.battery_retry_seconds == 9
+    assert settings.bluetooth.discovery_retries == 3
+    assert folder.warnings == []
+
+
+def test_what_stands_in_bluetooth_wins_and_a_wrong_value_names_its_line(folder: Folder) -> None:
+    settings = folder.load(f"[bluetooth]\nmax_connections = 2\n{DEVICE}max_connections = 4\n")
+    assert settings.bluetooth.max_connections == 2
+    (warning,) = folder.warnings
+    assert "line 5" in warning
+    assert "[bluetooth]" in warning
+    assert "line 3" in folder.problem(f"{DEVICE}discovery_retries = many\n")

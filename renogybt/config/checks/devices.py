@@ -6,6 +6,7 @@ import re
 from itertools import combinations
 
 from renogybt.config.checks.judge import Judge
+from renogybt.config.checks.via import check_via
 from renogybt.config.device import labels, module
 from renogybt.devices.recognise import FORCED
 from renogybt.settings import Device
@@ -20,6 +21,7 @@ def check_devices(judge: Judge) -> None:
         judge.missing("device", "this section is missing: it must say which device to read (mac_addr, type)")
     for device in devices:
         _device(judge, device)
+    check_via(judge, devices)
     sound = [device for device in devices if judge.sound(device.section, "mac_addr", "alias", "type", "device_id")]
     for one, other in combinations(sound, 2):
         if module(one) == module(other):
@@ -58,7 +60,7 @@ def _same_module(judge: Judge, one: Device, other: Device) -> None:
     elif one.type == other.type == "RNG_BATT" and len(one.device_id) > 1 < len(other.device_id):
         text = f"the batteries of one module make one bank: put these into device_id of [{one.section}]"
         judge.fault(other.section, "device_id", text)
-    for key in ("adapter", "connection"):
+    for key in ("adapter", "connection", "via"):
         if getattr(one, key) != getattr(other, key):
             text = f"must be as in [{one.section}], which shares the connection to this module"
             judge.fault(other.section, key, text)

@@ -32,6 +32,8 @@ def written(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield "outbox", "file", settings.outbox.file
     if settings.history.enabled:
         yield "history", "file", settings.history.file
+    if settings.home_assistant_proxy.enabled:
+        yield "home_assistant_proxy", "state_file", settings.home_assistant_proxy.state_file
 
 
 def uses_outbox(settings: Settings) -> bool:

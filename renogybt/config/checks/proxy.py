@@ -10,6 +10,10 @@ def check_proxy(judge: Judge) -> None:
     if not proxy.enabled:
         return
     judge.required(section, "device_name", proxy.device_name, "the proxy is enabled")
+    try:
+        proxy.key()
+    except ValueError as error:
+        judge.fault(section, "encryption_key", str(error))
     if proxy.mdns_ip and not is_ip(proxy.mdns_ip):
         judge.fault(section, "mdns_ip", "must be an IP address like 192.168.1.20, or empty")
     if proxy.renogy_poll_mode == "scheduled" and not proxy.renogy_read_interval:

@@ -1,145 +1,14 @@
-"""What the user wants, typed. Each option's type, default, range and explanation stand here and nowhere else.
-
-`config/` fills these structures from an ini file and the environment, `docs/config.md` and the comments of `config.ini` are
-made from them. `secret` marks what must never be shown; it may also be given as `<option>_file`.
-"""
+"""Where readings go."""
 
 from __future__ import annotations
 
-import os
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from binascii import a2b_base64
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
-from msgspec.structs import fields
+from renogybt.settings.section import Section, about
 
-
-def about(text: str, *, secret: bool = False, ge: float | None = None, le: float | None = None, example: str = "") -> Meta:
-    """The explanation of an option, and the smallest (`ge`) and largest (`le`) number it takes.
-
-    `example` stands in the shipped config.ini where the default would not do.
-    """
-    return Meta(description=text, extra={"secret": secret, "ge": ge, "le": le, "example": example})
-
-
-def meta(annotation: Any) -> dict[str, Any]:
-    """What `about` was told about an option; empty for a field that is no option."""
-    extra = annotation.__metadata__[0].extra if get_origin(annotation) is Annotated else None
-    return dict(extra) if extra else {}
-
-
-@cache
-def secrets(kind: type[Struct]) -> frozenset[str]:
-    """The names of those options of a section that must never be shown."""
-    return frozenset(item.name for item in fields(kind) if meta(item.type).get("secret"))
-
-
-def shown(value: str) -> str:
-    """`value` fit for a log: without the user name, password and query that an address may carry, and printable."""
-    value = "".join(char if char.isprintable() else "?" for char in value)
-    scheme, mark, rest = value.partition("://")
-    if mark:
-        _, at, rest = rest.rpartition("@")
-        host, query, _ = rest.partition("?")
-        return f"{scheme}://{'***@' if at else ''}{host}{'?***' if query else ''}"
-    user, _, host = value.rpartition("@")
-    return f"***@{host}" if ":" in user else value
-
-
-class Section(Struct, frozen=True, kw_only=True):
-    """A section of the file. Its text form shows no secret."""
-
-    def __repr__(self) -> str:
-        hidden = secrets(type(self))
-        parts = []
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name in hidden and value:
-                value = "***"
-            parts.append(f"{item.name}={(shown(value) if isinstance(value, str) else value)!r}")
-        return f"{type(self).__name__}({', '.join(parts)})"
-
-
-DeviceType = Literal["RNG_CTRL", "RNG_CTRL_HIST", "RNG_BATT", "RNG_INVT", "RNG_INVT_HF", "RNG_DCC", "RNG_SHNT"]
-Variant = Literal["auto", "legacy", "rngrbp", "rngc", "rngpro", "g6", "generic", "riv4835"]
-
-
-class Device(Section, frozen=True, kw_only=True):
-    """One Bluetooth module, and the device or devices behind it. Further ones have sections [device.NAME]."""
-
-    section: str = "device"
-    mac_addr: Annotated[
-        str,
-        about(
-            "Bluetooth address of the module, like 80:6F:B0:0F:12:34. Left empty, the module is found by its alias.",
-            example="80:6F:B0:0F:XX:XX",
-        ),
-    ] = ""
-    alias: Annotated[
-        str,
-        about(
-            "Name of the module as it advertises itself (BT-TH-...). Also the name in topics and in Home Assistant. "
-            "Left empty: made from mac_addr; in [device.NAME] it is NAME."
-        ),
-    ] = ""
-    type: Annotated[
-        DeviceType,
-        about(
-            "What hangs on the module: RNG_CTRL charge controller, RNG_CTRL_HIST its daily history, RNG_BATT battery, "
-            "RNG_INVT inverter, RNG_INVT_HF inverter RIV1230PCH with its own labels, RNG_DCC DC-DC charger, "
-            "RNG_SHNT Smart Shunt."
-        ),
-    ] = "RNG_CTRL"
-    device_id: Annotated[
-        tuple[int, ...],
-        about(
-            "Bus address, or several separated by commas behind a hub (48,49,50,51). 255 = whoever is there.", ge=1, le=255
-        ),
-    ] = (255,)
-    variant: Annotated[
-        Variant,
-        about(
-            "Model variant. auto recognises it by advertised name and model text; force it when that fails: "
-            "batteries legacy, rngrbp, rngc, rngpro; DC-DC chargers generic, g6; inverters generic, riv4835."
-        ),
-    ] = "auto"
-    adapter: Annotated[
-        str, about("Bluetooth adapter of this machine, like hci0. Empty: the first one that is switched on.")
-    ] = ""
-    poll_interval: Annotated[
-        float, about("Seconds between readings of this device. 0: as poll_interval in [data].", ge=0, le=86400)
-    ] = 0
-    connection: Annotated[
-        Literal["keep", "per_read"],
-        about("keep holds the Bluetooth link; per_read frees it after each reading, so that the phone app can have it."),
-    ] = "keep"
-
-
-class Data(Section, frozen=True, kw_only=True):
-    """What is read, how often, and in which form it goes out."""
-
-    enable_polling: Annotated[
-        bool,
-        about(
-            "true: run for ever and read every poll_interval. false: read once, deliver, exit (for cron).", example="true"
-        ),
-    ] = False
-    poll_interval: Annotated[float, about("Seconds between readings.", ge=1, le=86400)] = 60
-    temperature_unit: Annotated[Literal["C", "F"], about("Unit of temperatures in MQTT and HTTP messages: C or F.")] = "C"
-    fields: Annotated[
-        tuple[str, ...],
-        about("Publish only these values: names separated by commas, * for any letters (cell_voltage_*). Empty: all."),
-    ] = ()
-    energy_file: Annotated[
-        str, about("File with the energy totals. A relative path starts at the folder of the configuration file.")
-    ] = "energy_totals.json"
-    max_gap: Annotated[
-        float, about("Energy is not counted across a pause longer than this many poll intervals.", ge=1, le=100)
-    ] = 3
-    timezone: Annotated[str, about("Time zone in which days turn, like Europe/Amsterdam. Empty: that of this machine.")] = ""
-    reset_hour: Annotated[int, about("Hour of the day at which a new day begins for daily energy.", ge=0, le=23)] = 0
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], about("How much the log says.")] = "info"
+KEY_SIZE = 32
+NO_KEY = "must be 32 random bytes in base64 (44 characters); renogybt esphome-key makes such a key"
 
 
 class RemoteLogging(Section, frozen=True, kw_only=True):
@@ -301,8 +170,26 @@ class HomeAssistantProxy(Section, frozen=True, kw_only=True):
     use_native_api: Annotated[bool, about("The native API; the only way there is.")] = True
     native_api_port: Annotated[int, about("Port of the native API.", ge=1, le=65535)] = 6053
     device_name: Annotated[str, about("Name under which Home Assistant finds this machine.")] = "renogy-bridge"
+    encryption_key: Annotated[
+        str,
+        about(
+            "Key that Home Assistant must have, too; renogybt esphome-key makes one. Empty: not encrypted, so everybody in "
+            "your network can read along and connect.",
+            secret=True,
+        ),
+    ] = ""
     mdns_ip: Annotated[str, about("Address to announce. Empty: those of this machine.")] = ""
     esphome_sensors: Annotated[bool, about("Offer the readings as entities.")] = True
+    esphome_subdevices: Annotated[
+        bool,
+        about(
+            "Each Renogy device is a device of its own in Home Assistant (2025.7 and later). false: all values belong to "
+            "one device, with the alias before their names."
+        ),
+    ] = True
+    state_file: Annotated[
+        str, about("File that remembers which entities there are, so that none is missing after a restart.")
+    ] = "esphome.json"
     with_renogy_client: Annotated[bool, about("Read the devices of this file as well as being a Bluetooth proxy.")] = True
     renogy_poll_mode: Annotated[
         Literal["continuous", "scheduled"], about("continuous: by poll_interval; scheduled: by renogy_read_interval.")
@@ -319,26 +206,13 @@ class HomeAssistantProxy(Section, frozen=True, kw_only=True):
     pause_during_renogy: Annotated[bool, about("Pause scanning while reading Renogy devices.")] = False
     adapter: Annotated[str, about("Bluetooth adapter of the proxy. Empty: that of the devices.")] = ""
 
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """The whole configuration. `file` is the name of its file, `folder` where that lies: relative paths start there."""
-
-    devices: tuple[Device, ...] = ()
-    data: Data = Data()
-    remote_logging: RemoteLogging = RemoteLogging()
-    mqtt: Mqtt = Mqtt()
-    pvoutput: tuple[Pvoutput, ...] = ()
-    influxdb: Influxdb = Influxdb()
-    outbox: Outbox = Outbox()
-    history: History = History()
-    home_assistant_proxy: HomeAssistantProxy = HomeAssistantProxy()
-    folder: str = "."
-    file: str = ""
-
-    def period(self, device: Device) -> float:
-        """Seconds between two readings of `device`."""
-        return device.poll_interval or self.data.poll_interval
-
-    def path(self, name: str) -> Path:
-        """Where a file named in the configuration lies: `~` is the home folder, a relative name starts at `folder`."""
-        return Path(self.folder) / os.path.expanduser(name)
+    def key(self) -> bytes:
+        """The 32 bytes of `encryption_key`, b"" when there is none. Raises `ValueError` when it is no key."""
+        text = self.encryption_key
+        try:
+            found = a2b_base64(text, strict_mode=True)
+        except ValueError:  # no base64
+            found = b"?"
+        if found and (len(found) != KEY_SIZE or len(set(found)) == 1):  # all zeros and the like are known to everybody
+            raise ValueError(NO_KEY)
+        return found

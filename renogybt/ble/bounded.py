@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from renogybt.errors import Wedged
 
@@ -17,6 +18,12 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 GRACE = 1.0
 """Seconds a cancelled call may take to clean up, twice."""
+_listeners: WeakKeyDictionary[asyncio.AbstractEventLoop, Callable[[str], None]] = WeakKeyDictionary()
+
+
+def when_wedged(tell: Callable[[str], None]) -> None:
+    """Have `tell` called with a sentence whenever a call in the running event loop turns out to be wedged."""
+    _listeners[asyncio.get_running_loop()] = tell
 
 
 async def bounded(work: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
@@ -45,7 +52,10 @@ async def _cancel(task: asyncio.Future[Any], what: str) -> None:
         await asyncio.wait({task}, timeout=GRACE)
     if not task.done():
         task.add_done_callback(_forget)
-        raise Wedged(f"{what} does not end and cannot be cancelled")
+        text = f"{what} does not end and cannot be cancelled"
+        if tell := _listeners.get(asyncio.get_running_loop()):
+            tell(text)
+        raise Wedged(text)
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

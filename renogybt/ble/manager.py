@@ -4,31 +4,61 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from renogybt.ble import bluez
 from renogybt.ble.adapter import Adapter
-from renogybt.ble.faults import TRANSIENT, translate
+from renogybt.ble.bounded import when_wedged
+from renogybt.ble.budget import plan
+from renogybt.ble.faults import NoTime
 from renogybt.ble.module import Module
+from renogybt.ble.places import Places
+from renogybt.errors import Released
+from renogybt.incident import Ask, Incident, Kind
 from renogybt.protocol.table import Gatt
-from renogybt.settings import Device
+from renogybt.settings import Device, Settings
+
+if TYPE_CHECKING:
+    from renogybt.ble.guests import Guests
+    from renogybt.ble.resets import Resets
+    from renogybt.ble.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
-SCAN_SECONDS = 10.0
+FREE_WAIT = 30.0
+"""Seconds for which a reading under way may keep a module that is to be freed."""
+FILES, FILES_GROWN, FILES_EVERY = 64, 16, 60.0
+"""More open files than this, and so many more than at the start, are a leak; seconds between two counts."""
 
 
 class BLEManager:
     """All modules of this machine. Lives in the radio thread.
 
-    `patient`: look longer for a module that is not there (one-shot runs, which get no second chance).
+    `report` takes what was noticed and done, in the radio thread. `resets` is the watchdog's memory. `patient`: look longer
+    for a module that is not there (one-shot runs, which get no second chance).
     """
 
-    def __init__(self, patient: bool = False) -> None:
-        self._attempts = 3 if patient else 1
-        self._adapters: dict[str, Adapter] = {}
+    def __init__(
+        self, settings: Settings, report: Callable[[Incident], None], resets: Resets, patient: bool = False
+    ) -> None:
+        self._settings, self._report, self._resets = settings, report, resets
+        self._plan = plan(settings.bluetooth, patient)
+        self._places = Places(report)
         self._modules: dict[str, Module] = {}
+        self._handed_back = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watchdog: Watchdog | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._files_at = self._files_first = 0.0
+        self._asked = self._abandoned = False
+        self.guests: Guests | None = None
+        """Connections of others over our adapters, which end with ours."""
         bluez.defuse_version_probe()
+
+    # For the sources
 
     @asynccontextmanager
     async def lend(self, device: Device, gatt: Gatt) -> AsyncIterator[Module]:
@@ -36,17 +66,29 @@ class BLEManager:
 
         The connection stays open afterwards unless the device says `connection = per_read`, or the link is spent.
         """
-        module = await self._module(device)
-        async with module.lock:
-            try:
-                await module.ready(gatt)
+        began = self._begin()
+        module = self._module(device)
+        module.refuse_if_released()
+        adapter = await self._places.adapter(device.adapter)
+        await _acquire(module, began + self._plan.cycle(0))
+        try:
+            with adapter.reading():
+                module.begin(began)
+                if not module.connected:
+                    await self._make_room(module)
+                try:
+                    await module.ready(adapter, gatt)
+                finally:
+                    module.opening = False
                 yield module
-            finally:
+        finally:
+            try:
                 if device.connection == "per_read" or module.spent:
                     await module.close()
-
-    def module_of(self, device: Device) -> Module | None:
-        return self._modules.get(device.mac_addr or device.alias)
+            finally:
+                module.used_at = asyncio.get_running_loop().time()
+                module.lock.release()
+                self._handed_back.set()
 
     def rssi(self, device: Device) -> int | None:
         module = self.module_of(device)
@@ -56,24 +98,196 @@ class BLEManager:
         module = self.module_of(device)
         return module is not None and module.connected
 
-    async def close(self) -> None:
-        """Release every connection and stop scanning."""
-        for adapter in self._adapters.values():
-            await adapter.close()
-        await asyncio.gather(*(module.close() for module in self._modules.values()))
+    def connect_seconds(self, device: Device) -> float | None:
+        """What the last connection took to come about; None before the first."""
+        module = self.module_of(device)
+        return module.connect_seconds if module else None
 
-    async def _module(self, device: Device) -> Module:
+    def module_of(self, device: Device) -> Module | None:
+        return self._modules.get(device.mac_addr or device.alias)
+
+    # For clients of the Bluetooth proxy
+
+    async def adapter_called(self, name: str) -> Adapter:
+        """The one with this name or address, "" the first that is on. Raises `LinkError`."""
+        self._begin()
+        return await self._places.adapter(name)
+
+    def keeps(self, address: str) -> bool:
+        """Whether that device is one of ours, and not released to others at the moment."""
+        now = time.monotonic()
+        for module in self._modules.values():
+            link = module.connection
+            if module.address == address or (link is not None and link.path.endswith(address.replace(":", "_"))):
+                return module.released_until <= now
+        return any(device.mac_addr == address for device in self._settings.devices)
+
+    # For the owner
+
+    async def free(self, device: Device, seconds: float) -> None:
+        """Give the module of `device` up for so long, for the phone app; `lend` raises `Released` meanwhile."""
+        module = self._module(device)
+        module.released_until = time.monotonic() + seconds
+        try:
+            async with asyncio.timeout(FREE_WAIT):
+                await module.lock.acquire()
+        except TimeoutError:
+            log.info("%s is still being read; freeing it all the same", module)
+            await module.release()
+        else:
+            try:
+                await module.release()
+            finally:
+                module.lock.release()
+        log.debug("%s is free for %g minutes", module, seconds / 60)
+
+    async def resume(self, device: Device) -> None:
+        """Take it back before that."""
+        module = self._module(device)
+        if module.released_until:
+            module.released_until = 0.0
+
+    async def close(self) -> None:
+        """Release every connection, stop scanning, leave the D-Bus."""
+        if self._watch is not None:
+            self._watch.cancel()
+        if not self._abandoned:
+            if self.guests is not None:
+                await self.guests.close()
+            await asyncio.gather(*(adapter.close() for adapter in self._places.in_use.values()))
+            await asyncio.gather(*(module.release() for module in self._modules.values()))
+        if self._watch is not None:
+            await asyncio.wait({self._watch}, timeout=2)
+        if not self._abandoned:
+            await bluez.forget_everything()
+
+    def abandon(self) -> None:
+        """Break every connection to the D-Bus, so that BlueZ frees what this loop holds. For another thread; never waits."""
+        self._abandoned = True
+        with suppress(RuntimeError):  # a dictionary that changes under our eyes, if the loop is not stuck after all
+            connections = [module.connection for module in list(self._modules.values())]
+            if self._loop is not None:
+                clients: list[Any] = [connection.client for connection in connections if connection is not None]
+                clients += self.guests.clients if self.guests is not None else ()
+                bluez.shut(bluez.sockets(self._loop, clients))
+        if self._watchdog is not None:
+            self._watchdog.shut()
+
+    # For the watchdog
+
+    @property
+    def adapters(self) -> Mapping[str, Adapter]:
+        """Those in use, by their present name."""
+        return self._places.in_use
+
+    @property
+    def wanted(self) -> Collection[str]:
+        """Names of adapters in the configuration; "" stands for the first one that is switched on."""
+        return {device.adapter for device in self._settings.devices}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection attempt is under way."""
+        return any(adapter.busy for adapter in self._places.in_use.values())
+
+    @property
+    def longest_scan(self) -> float:
+        return self._plan.seconds
+
+    async def lose_everything(self, why: str) -> None:
+        """Forget all that BlueZ said, and make every connection anew when it is wanted next."""
+        log.debug("making all connections anew: %s", why)
+        await bluez.forget_everything()
+        for adapter in self._places.in_use.values():
+            adapter.lost()
+
+    def moved(self, old: str, new: str) -> None:
+        self._places.moved(old, new)
+
+    # Inside
+
+    def _begin(self) -> float:
+        """What the first call in the event loop sets up, and each one looks after. The present moment (loop seconds)."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            when_wedged(self._wedged)
+            self._files_at, self._files_first = loop.time(), open_files()
+        if bluez.LINUX and self._settings.watchdog.enabled and (self._watch is None or self._watch.done()):
+            self._start_watchdog()
+        if loop.time() - self._files_at >= FILES_EVERY:
+            self._files_at = loop.time()
+            if (count := open_files()) > FILES and count > self._files_first + FILES_GROWN:
+                self._ask_for_new_loop(f"this program has {count} open files, more than it needs; starting Bluetooth afresh")
+        return loop.time()
+
+    def _start_watchdog(self) -> None:
+        from renogybt.ble.watchdog import Watchdog
+
+        if self._watch is not None and not self._watch.cancelled():
+            self._tell("thread", f"the Bluetooth watchdog ended ({self._watch.exception()!r}) and is started anew")
+        self._watchdog = Watchdog(self._settings.watchdog, self, self._resets, self._report)
+        self._watch = asyncio.create_task(self._watchdog.run())
+
+    def _wedged(self, text: str) -> None:
+        self._ask_for_new_loop(f"Bluetooth hangs: {text}; starting it afresh")
+
+    def _ask_for_new_loop(self, text: str) -> None:
+        if not self._asked:
+            self._asked = True
+            self._tell("new_loop", text, "new_loop", logging.ERROR)
+
+    def _tell(self, kind: Kind, text: str, asks: Ask = "", level: int = logging.INFO) -> None:
+        log.log(level, "%s", text)
+        self._report(Incident(kind, text, asks))
+
+    def _module(self, device: Device) -> Module:
         key = device.mac_addr or device.alias
         if key not in self._modules:
-            name = device.adapter or await self._default_adapter()
-            adapter = self._adapters.setdefault(name, Adapter(name))
-            fresh = Module(device.mac_addr, device.alias, adapter, SCAN_SECONDS, self._attempts)
-            # Somebody else may have been faster while the default adapter was looked up.
-            return self._modules.setdefault(key, fresh)
+            self._modules[key] = Module(device.mac_addr, device.alias, self._plan, self._report)
         return self._modules[key]
 
-    async def _default_adapter(self) -> str:
+    async def _make_room(self, module: Module) -> None:
+        """Have a place for one more connection: the idle one that was used least recently gives way. Raises `NoTime`."""
+        most = self._settings.bluetooth.max_connections
         try:
-            return await bluez.default_adapter()
-        except TRANSIENT as error:
-            raise translate(error, "looking for a Bluetooth adapter") from error
+            async with asyncio.timeout_at(module.connect_until):
+                while True:
+                    held = [m for m in self._modules.values() if m is not module and (m.connected or m.opening)]
+                    if len(held) < most:
+                        module.opening = True
+                        return
+                    idle = [m for m in held if not m.lock.locked()]
+                    if idle:
+                        await self._give_way(min(idle, key=lambda m: m.used_at))
+                    else:
+                        self._handed_back.clear()
+                        await self._handed_back.wait()
+        except TimeoutError:
+            raise NoTime(f"no time left in this cycle: all {most} connections (max_connections) were in use") from None
+
+    async def _give_way(self, module: Module) -> None:
+        async with module.lock:
+            log.debug("%s gives way to another module (max_connections)", module)
+            await module.close()
+
+
+async def _acquire(module: Module, until: float) -> None:
+    """Be the one who uses it. Raises `Released` and `NoTime`."""
+    try:
+        async with asyncio.timeout_at(until):
+            await module.lock.acquire()
+    except TimeoutError:
+        raise NoTime(f"no time left in this cycle: {module} was busy with other devices behind it") from None
+    try:
+        module.refuse_if_released()
+    except Released:
+        module.lock.release()
+        raise
+
+
+def open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0

@@ -4,107 +4,154 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+import time
+from collections.abc import Callable
 
-from bleak import BleakClient
-from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 
 from renogybt.ble import bluez
-from renogybt.ble.adapter import Adapter, signal_strength
-from renogybt.ble.bounded import bounded
-from renogybt.ble.faults import TRANSIENT, bluez_is_gone, device_is_gone, translate
-from renogybt.errors import ConnectFailed, LinkError, LinkLost, LinkSpent, NoAnswer, NotFound
+from renogybt.ble.adapter import Adapter
+from renogybt.ble.budget import FEWEST, Plan, budget
+from renogybt.ble.connection import Connection
+from renogybt.ble.discovery import absence, search
+from renogybt.ble.faults import TRANSIENT, NoTime, text_of, translate
+from renogybt.ble.recovery import Recovery
+from renogybt.errors import ConnectFailed, Held, LinkError, LinkLost, LinkSpent, NoAdapter, NoAnswer, NotFound, Released
+from renogybt.incident import Incident
 from renogybt.link import Complete
 from renogybt.protocol.table import Gatt
 
 log = logging.getLogger(__name__)
-CONNECT_LIMIT = 25.0
-OPERATION_LIMIT = 10.0
-WRITE_LIMIT = 5.0
-DISCONNECT_LIMIT = 5.0
 BUFFER = 1024
 """Bytes kept of an answer; the longest known is 255."""
-RENOGY_NAMES = ("BT-TH-", "RNG", "BTRIC", "RTMShunt300")
-
-
-def uuid(short: int) -> str:
-    return f"0000{short:04x}-0000-1000-8000-00805f9b34fb"
+TRUSTED = 55.0
+"""Seconds after a good answer in which BlueZ's word that the link is up needs no asking; readings once a minute ask."""
+UNSEEN_LIMIT = 15.0
+"""Seconds for a module that BlueZ only remembers: it may be gone, and nobody else can connect meanwhile."""
 
 
 class Module:
     """Connects when needed, talks, and always disconnects. Implements `renogybt.link.Link`.
 
     Used by one borrower at a time (`lock`). `address` upper case, or "" when the module is looked for by `alias`.
+    `used_at`: when it was last handed back. `released_until`: until when it is free for others (monotonic seconds).
+    `connect_seconds`: what the last connection took to come about.
     """
 
-    def __init__(self, address: str, alias: str, adapter: Adapter, scan_seconds: float, scan_attempts: int) -> None:
-        self.address, self.alias, self.adapter = address, alias, adapter
+    def __init__(self, address: str, alias: str, plan: Plan, report: Callable[[Incident], None]) -> None:
+        self.address, self.alias = address, alias
+        self.adapter: Adapter | None = None
         self.lock = asyncio.Lock()
         self.generation = 0
         self.spent = False
-        self._scan_seconds, self._scan_attempts = scan_seconds, scan_attempts
+        self.opening = False
+        self.used_at = self.released_until = 0.0
+        self.connect_seconds: float | None = None
+        self.name = ""
+        """The advertised name, without the spaces some modules pad it with."""
+        self._plan = plan
+        self._recovery = Recovery(str(self), report)
         self._device: BLEDevice | None = None
-        self._client: BleakClient | None = None
+        self._connection: Connection | None = None
         self._gatt: Gatt | None = None
-        self._write: BleakGATTCharacteristic | None = None
+        self._failures = 0
+        self._connect_until = self._ends = 0.0
         self._buffer = bytearray()
         self._listening = False
         self._news = asyncio.Event()
-        self._answered_at = 0.0
-        self._must_see = self._seen = self._lost = False
-
-    @property
-    def name(self) -> str:
-        """The advertised name, without the spaces some modules pad it with."""
-        return (self._device.name or "").strip() if self._device else ""
+        self._answered_at = -TRUSTED
+        self._must_see = self._seen = self._lost = self._read = False
 
     @property
     def rssi(self) -> int | None:
-        return signal_strength(self._device)
+        """dBm of the last advertisement that was heard of it."""
+        heard = self.adapter.heard.get(self._device.address) if self.adapter and self._device else None
+        return heard.rssi if heard is not None else signal_strength(self._device)
 
     @property
     def connected(self) -> bool:
-        return self._client is not None and self._client.is_connected
+        return self._connection is not None and self._connection.alive
+
+    @property
+    def connection(self) -> Connection | None:
+        """The present connection, for whoever has to break it."""
+        return self._connection
 
     def __str__(self) -> str:
         return f"{self.alias} ({self.address})" if self.address else self.alias
 
-    async def ready(self, gatt: Gatt) -> None:
+    def begin(self, began: float) -> None:
+        """A new cycle, which began at that moment (seconds of the event loop): it has to end in time."""
+        self._connect_until = began + self._plan.cycle(self._failures)
+        self._ends = began + self._plan.longest
+
+    @property
+    def connect_until(self) -> float:
+        """Until when connections may come about in this cycle (seconds of the event loop)."""
+        return self._connect_until
+
+    async def ready(self, adapter: Adapter, gatt: Gatt) -> None:
         """Be connected and unspent. Devices behind one module may need different care: the most that one asked for holds.
 
         Raises `LinkError`.
         """
-        before, self._gatt = self._gatt, most(self._gatt, gatt)
-        if not self.connected or self.spent or before is None or before.notify != gatt.notify:
+        if adapter is not self.adapter:
             await self.close()
-            await self._open()
+            self.adapter, self._device = adapter, None
+        before, self._gatt = self._gatt, most(self._gatt, gatt)
+        if before is None or before.notify != gatt.notify or not await self._is_healthy():
+            await self.renew()
         elif self._gatt.wake and not before.wake:
-            assert self._client is not None
-            await self._wake(self._client, self._gatt)
+            assert self._connection is not None
+            await self._connection.wake(self._gatt)
+
+    def refuse_if_released(self) -> None:
+        """Raises `Released` while it is lent to somebody else."""
+        left = self.released_until - time.monotonic()
+        if left > 0:
+            minutes = max(1, round(left / 60))
+            raise Released(f"{self} is free for the phone app; the bridge comes back in {minutes} min", self.released_until)
 
     async def renew(self) -> None:
+        self.refuse_if_released()
         await self.close()
-        await self._open()
+        try:
+            await self._open()
+        except LinkError as error:
+            if isinstance(error, ConnectFailed) and not isinstance(error, NoTime):
+                self._failures += 1
+            if self.adapter and not isinstance(error, Held | NotFound | NoTime):
+                self.adapter.failed()
+            raise
+        self._failures = 0
 
     async def close(self) -> None:
         """Disconnect. Also needed when the link is down already: only this releases bleak's connection to the D-Bus."""
-        client, self._client, self._write = self._client, None, None
+        connection, self._connection = self._connection, None
         self.spent = False
-        if client is None:
-            return
-        try:
-            await bounded(client.disconnect(), DISCONNECT_LIMIT, f"disconnecting from {self}")
-        except (*TRANSIENT, LinkError) as error:
-            log.debug("disconnecting from %s: %s", self, error)
+        if connection is not None:
+            self._news.set()
+            await connection.close()
+            self._recovery.closed(connection.path)
+
+    async def release(self) -> None:
+        """As `close`, and make BlueZ end a link of ours that has outlived its connection."""
+        await self.close()
+        if self._device is not None and self._recovery.ours:
+            try:
+                await bluez.disconnect(bluez.path_of(self._device), 2.0)
+            except (*TRANSIENT, LinkError) as error:
+                log.debug("releasing %s: %s", self, text_of(error))
 
     async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
+        connection, loop = self._connection, asyncio.get_running_loop()
         if self.spent:
             raise LinkSpent(f"the link to {self} timed out and must be renewed")
-        if self._client is None or not self._client.is_connected:
+        if connection is None or not connection.alive:
             self.spent = True
             raise LinkLost(f"the connection to {self} is gone")
-        loop = asyncio.get_running_loop()
+        if loop.time() >= self._ends:
+            raise NoTime(f"no time left in this cycle to ask {self}; the next one starts afresh")
         if (wait := self._answered_at + pause - loop.time()) > 0:
             await asyncio.sleep(wait)
         self._buffer.clear()
@@ -112,30 +159,22 @@ class Module:
         self._listening, clean = True, False
         try:
             if frame is not None:
-                await self._send(frame)
-            answer = await self._collect(complete, loop.time() + timeout)
-            clean = True
+                await connection.write(frame)
+            answer = await self._collect(complete, min(loop.time() + timeout, self._ends))
+            clean = answer is not None
         finally:
             self._listening = False
-            self.spent = self.spent or not clean
+            if not clean:
+                self.spent = True
+                if self.adapter:
+                    self.adapter.failed()
         if answer is None:
-            self.spent = True
             raise NoAnswer(f"{self} gave no answer within {timeout:g} s", bytes(self._buffer))
         self._answered_at = loop.time()
+        self._read = True
+        if self.adapter:
+            self.adapter.good()
         return answer
-
-    async def _send(self, frame: bytes) -> None:
-        assert self._client is not None
-        assert self._write is not None
-        respond = "write-without-response" not in self._write.properties
-        try:
-            await bounded(
-                self._client.write_gatt_char(self._write, frame, response=respond), WRITE_LIMIT, f"writing to {self}"
-            )
-        except TRANSIENT as error:
-            if bluez_is_gone(error):
-                await bluez.forget_everything()
-            raise LinkLost(str(translate(error, f"writing to {self}"))) from error
 
     async def _collect(self, complete: Complete, deadline: float) -> bytes | None:
         loop = asyncio.get_running_loop()
@@ -154,36 +193,52 @@ class Module:
             except TimeoutError:
                 return None
 
-    def _notified(self, _: BleakGATTCharacteristic, data: bytearray) -> None:
+    async def _is_healthy(self) -> bool:
+        if self._connection is None or self.spent:
+            return False
+        aged = asyncio.get_running_loop().time() - self._answered_at >= TRUSTED
+        return await self._connection.is_healthy(ask=aged)
+
+    def _hear(self, data: bytes) -> None:
         if self._listening:
             self._buffer += data
             del self._buffer[:-BUFFER]
             self._news.set()
 
-    def _disconnected(self, client: BleakClient) -> None:
-        if client is self._client:
-            self._lost = True
-            log.info("connection to %s is gone", self)
-            self._news.set()
+    def _gone(self) -> None:
+        self._lost = True
+        log.info("connection to %s is gone", self)
+        self._news.set()
 
     async def _open(self) -> None:
         """Find the module if BlueZ does not know it, connect, and subscribe. Raises `LinkError`."""
-        from_memory = self._device is None
-        if self._device is None:
-            self._device = await self._find()
-        from_memory = from_memory and not self._seen
-        try:
-            await self._connect(self._device)
-        except ConnectFailed as error:
-            self._device, self._must_see = None, True
-            gone = error.__cause__ is not None and device_is_gone(error.__cause__)
-            if error.__cause__ is not None and bluez_is_gone(error.__cause__):
-                await bluez.forget_everything()
-            elif not gone and not from_memory:
+        limit = budget(self._failures, self._plan.fixed)
+        self._recovery.begin()
+        self._seen = False
+        error: ConnectFailed | None = None
+        while True:
+            device = await self._find()
+            began = asyncio.get_running_loop().time()
+            left = min(limit, self._connect_until - began)
+            if left < min(FEWEST, limit):
+                raise error or NoTime(f"no time left in this cycle to connect to {self}; the next one starts afresh")
+            try:
+                await self._connect(device, left if self._seen or self._plan.fixed else min(left, UNSEEN_LIMIT))
+                break
+            except NoTime:
                 raise
-            log.debug("what BlueZ remembered of %s was no use (%s); looking for it", self, error)
-            self._device = await self._find()
-            await self._connect(self._device)
+            except ConnectFailed as failure:
+                error = failure
+                if self._seen:
+                    limit -= asyncio.get_running_loop().time() - began
+                try:
+                    look = await self._recovery.after(failure, device, self._seen)
+                except LinkError:
+                    self._device, self._must_see = None, True
+                    raise
+                if look:
+                    self._device, self._must_see = None, True
+        self._recovery.opened()
         self._must_see = False
         self.generation += 1
         # With per_read this happens at every reading, and an SD card should not have to keep that.
@@ -191,90 +246,62 @@ class Module:
         self._lost = False
 
     async def _find(self) -> BLEDevice:
-        """By BlueZ's memory, unless the last attempt with that failed; else by scanning."""
-        self._seen = False
+        """The one used last, as long as BlueZ knows it; or from BlueZ's memory, unless that failed; else by scanning."""
+        assert self.adapter is not None
         try:
-            known = await bluez.known_device(self.adapter.name, self.address, self.alias)
-            if known is not None and (not self._must_see or await bluez.is_connected(known)):
-                return known
+            await bluez.meet()
         except TRANSIENT as error:
             raise translate(error, f"looking for {self}") from error
-        for _ in range(self._scan_attempts):
-            found = await self.adapter.find(self._matches, self._scan_seconds)
-            if found is not None:
-                self._seen = True
-                return found
-        raise NotFound(self._absence())
+        if self._device is not None and (not bluez.LINUX or bluez.about(bluez.path_of(self._device)) is not None):
+            return self._device
+        known = bluez.known_device(self.adapter.name, self.address, self.alias)
+        if known is not None and (not self._must_see or bluez.linked(bluez.path_of(known))):
+            return self._take(known)
+        began = asyncio.get_running_loop().time()
+        found = await search(self.adapter, self._matches, self._plan, min(self._connect_until, began + self._plan.total))
+        if found is None:
+            others = self.adapter.heard_since(began)
+            if not others:
+                self.adapter.failed()
+            raise absence(str(self), self._read, others, self._plan.attempts * self._plan.seconds)
+        self._seen = True
+        return self._take(found)
+
+    def _take(self, device: BLEDevice) -> BLEDevice:
+        self._device = device
+        self.name = (device.name or "").strip() or self.name
+        return device
 
     def _matches(self, device: BLEDevice) -> bool:
         if self.address:
             return device.address.upper() == self.address
         return (device.name or "").strip() == self.alias
 
-    def _absence(self) -> str:
-        heard, seconds = self.adapter.seen, self._scan_seconds * self._scan_attempts
-        like = [f"{name.strip()} ({address})" for address, (name, _) in heard.items() if name.startswith(RENOGY_NAMES)]
-        hint = f"These look like Renogy modules: {', '.join(like)}." if like else "No module with a Renogy name was heard."
-        return (
-            f"{self} was not seen in {seconds:g} s of scanning ({len(heard)} other devices were). {hint} "
-            "Is it in range and powered, is mac_addr right, and is no phone app connected to it?"
-        )
-
-    async def _connect(self, device: BLEDevice) -> None:
-        client = BleakClient(device, self._disconnected, timeout=CONNECT_LIMIT - 5)
+    async def _connect(self, device: BLEDevice, seconds: float) -> None:
+        """Raises `ConnectFailed` with bleak's error as its cause, `NoAdapter` and `Held`."""
+        assert self.adapter is not None
+        assert self._gatt is not None
+        loop = asyncio.get_running_loop()
+        connection = Connection(device, str(self), self._hear, self._gone)
         try:
-            async with self.adapter.connecting():
-                await self._free(device)
-                self._client, self.spent = client, False
-                await bounded(client.connect(), CONNECT_LIMIT, f"connecting to {self}")
-            await self._subscribe(client)
+            async with self.adapter.connecting(self._connect_until):
+                began = loop.time()
+                until = min(began + seconds, self._connect_until)
+                await self._recovery.free(connection.path, self.generation > 0)
+                self._connection, self.spent = connection, False
+                self._recovery.ours = True
+                await connection.open(max(FEWEST, until - loop.time()))
+            await connection.subscribe(self._gatt, max(FEWEST, until - loop.time()))
         except (*TRANSIENT, LinkError) as error:
             await self.close()
             if isinstance(error, LinkError):
                 raise
-            raise ConnectFailed(str(translate(error, f"connecting to {self}"))) from error
+            translated = translate(error, f"connecting to {self}")
+            raise (translated if isinstance(translated, NoAdapter) else ConnectFailed(str(translated))) from error
         except asyncio.CancelledError:
             await self.close()
             raise
-
-    async def _free(self, device: BLEDevice) -> None:
-        """End a link that BlueZ still holds for a program that was killed: nobody receives its notifications."""
-        try:
-            if not await bluez.is_connected(device):
-                return
-            log.info("%s is still connected from an earlier run; freeing it", self)
-            stale = BleakClient(device, timeout=OPERATION_LIMIT)
-            try:
-                await bounded(stale.connect(), OPERATION_LIMIT, f"taking over {self}")
-            finally:
-                await bounded(stale.disconnect(), DISCONNECT_LIMIT, f"freeing {self}")
-        except TRANSIENT as error:
-            log.debug("freeing %s: %s", self, error)
-
-    async def _subscribe(self, client: BleakClient) -> None:
-        assert self._gatt
-        gatt = self._gatt
-        notify = choose(client.services, gatt.notify_service, gatt.notify, ("notify",))
-        if notify is None:
-            raise ConnectFailed(f"{self} has no characteristic {gatt.notify:04x} that notifies; is it a Renogy module?")
-        if gatt.write:
-            self._write = choose(client.services, gatt.write_service, gatt.write, ("write-without-response", "write"))
-            if self._write is None:
-                raise ConnectFailed(f"{self} has no characteristic {gatt.write:04x} to write to; is it a Renogy module?")
-        if gatt.wake:
-            await self._wake(client, gatt)
-        await bounded(client.start_notify(notify, self._notified), OPERATION_LIMIT, f"subscribing to {self}")
-
-    async def _wake(self, client: BleakClient, gatt: Gatt) -> None:
-        """Inverters with Bluetooth inside answer nothing before this was read once; what it holds is irrelevant."""
-        await asyncio.sleep(gatt.settle)
-        characteristic = choose(client.services, gatt.write_service, gatt.wake, ("read",))
-        if characteristic is None:
-            return
-        try:
-            await bounded(client.read_gatt_char(characteristic), WRITE_LIMIT, f"waking {self}")
-        except TRANSIENT as error:
-            log.debug("waking %s: %s", self, error)
+        self.connect_seconds = round(loop.time() - began, 2)
 
 
 def most(before: Gatt | None, wanted: Gatt) -> Gatt:
@@ -283,17 +310,9 @@ def most(before: Gatt | None, wanted: Gatt) -> Gatt:
     return before if before is not None and same and before.wake else wanted
 
 
-def choose(services: Any, service: int, characteristic: int, properties: tuple[str, ...]) -> BleakGATTCharacteristic | None:
-    """The characteristic of that service which can do one of `properties`, the earlier the better.
-
-    Battery Pro modules list ffd1 and fff1 again in other services, where they do not work: service and property decide.
-    """
-    for wanted in properties:
-        for candidate in services:
-            if candidate.uuid != uuid(service):
-                continue
-            for item in candidate.characteristics:
-                if item.uuid == uuid(characteristic) and wanted in item.properties:
-                    found: BleakGATTCharacteristic = item
-                    return found
-    return None
+def signal_strength(device: BLEDevice | None) -> int | None:
+    """dBm of the last advertisement, where the platform tells."""
+    details = device.details if device else None
+    props = details.get("props", {}) if isinstance(details, dict) else {}
+    value = props.get("RSSI")
+    return int(value) if value is not None else None

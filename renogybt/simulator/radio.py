@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from renogybt.errors import LinkSpent, NoAnswer, NotFound
+from renogybt.errors import LinkSpent, NoAnswer, NotFound, Released
 from renogybt.link import Complete
 from renogybt.protocol.table import Gatt
 from renogybt.settings import Device, Settings
@@ -108,11 +109,16 @@ class SimulatedRadio:
         self, plant: Plant, settings: Settings, now: Callable[[], float] | None = None, faults: Faults | None = None
     ) -> None:
         self._plant, self._now, self._faults = plant, now, faults or Faults()
+        self._released: dict[str, float] = {}
         self._links = {key: SimulatedLink(module, self) for key, module in modules(plant, settings).items()}
 
     @asynccontextmanager
     async def lend(self, device: Device, gatt: Gatt) -> AsyncIterator[SimulatedLink]:
-        """A connected, unspent link for the length of one reading. Raises `NotFound` for a module that is not there."""
+        """A connected, unspent link for the length of one reading.
+
+        Raises `NotFound` for a module that is not there, `Released` for one that was freed.
+        """
+        self._refuse_released(device)
         link = self._link(device)
         if not link.connected or link.spent:
             await link.renew()
@@ -137,9 +143,32 @@ class SimulatedRadio:
         link = self._links.get(device.mac_addr or device.alias)
         return link is not None and link.connected
 
+    def connect_seconds(self, device: Device) -> float | None:
+        """What the last connection took to come about: nothing, in a simulation."""
+        return 0.0 if self.connected(device) else None
+
+    async def free(self, device: Device, seconds: float) -> None:
+        """Give the module up for so long; `lend` raises `Released` meanwhile."""
+        key = device.mac_addr or device.alias
+        self._released[key] = time.monotonic() + seconds
+        if key in self._links:
+            self._links[key].close()
+
+    async def resume(self, device: Device) -> None:
+        """Take it back before that."""
+        self._released.pop(device.mac_addr or device.alias, None)
+
     async def close(self) -> None:
         for link in self._links.values():
             link.close()
+
+    def abandon(self) -> None:
+        """Nothing is held here that somebody could wait for."""
+
+    def _refuse_released(self, device: Device) -> None:
+        until = self._released.get(device.mac_addr or device.alias, 0.0)
+        if (left := until - time.monotonic()) > 0:
+            raise Released(f"{device.alias} is free for the phone app for another {max(1, round(left / 60))} min", until)
 
     def _seen(self, key: str) -> bool:
         return key in self._links and key not in self._faults.away

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from renogybt.errors import ConnectFailed, DeviceError, LinkError, NoAdapter, NotFound, Wedged
+from renogybt.errors import ConnectFailed, DeviceError, Held, LinkError, LinkLost, NoAdapter, NotFound, Released, Wedged
 from renogybt.link import Link
 from renogybt.protocol.table import Gatt
 from renogybt.reading import Failure, Identity, LinkFigures, Reading
@@ -22,11 +22,12 @@ from renogybt.sources.unit import Tally
 
 log = logging.getLogger(__name__)
 Report = Callable[[Reading | Failure | tuple[Identity, LinkFigures]], None]
-REST, LONGEST_REST = 30.0, 300.0
-"""Seconds a silent unit among answering neighbours is left alone, doubling up to the longest."""
-
-
-FIGURES_EVERY = 60.0
+REST = 6.0
+"""Times `battery_retry_seconds` that a silent unit among answering neighbours is left alone."""
+FIGURES_EVERY, FAILING_EVERY = 60.0, 10.0
+"""Seconds between two reports of the same figures, and of those of a device that is not read, which change each cycle."""
+ATTEMPTS = 100
+"""So many of the last attempts make the success rate."""
 
 
 class Radio(Protocol):
@@ -36,50 +37,71 @@ class Radio(Protocol):
 
     def rssi(self, device: Device) -> int | None: ...
 
+    def connect_seconds(self, device: Device) -> float | None:
+        """What the last connection to this module took; None when there was none yet."""
+        ...
+
 
 class Source:
-    """One device and how well its link does."""
+    """One device and how well its link does. `_attempts` has a bit for each of the last attempts, set if it was read."""
 
-    def __init__(self, reader: ModbusDevice | Shunt | History, device: Device) -> None:
-        self.reader, self.device = reader, device
+    def __init__(self, reader: ModbusDevice | Shunt | History, device: Device, rest: float = 30.0) -> None:
+        self.reader, self.device, self._rest = reader, device, rest
         self.identity = reader.identity
         self.reads = self.errors = 0
         self.last_update: float | None = None
         self.last_error = ""
         self.resting_until = 0.0
-        self._rest = REST
         self._told: tuple[float, str] | None = None
+        self._attempts = 0
+        self._good_at: float | None = None
 
-    def succeeded(self, at: float) -> None:
+    def succeeded(self, reading: Reading) -> None:
         self.reads += 1
-        self.last_update, self.last_error = at, ""
-        self.resting_until, self._rest = 0.0, REST
+        self._attempted(True)
+        self.last_update, self._good_at, self.last_error = reading.taken_at, reading.monotonic, ""
+        self.resting_until = 0.0
 
-    def failed(self, error: str) -> None:
-        self.errors += 1
-        self.last_error = error
+    def failed(self, error: Exception) -> None:
+        """It was not read. While somebody has the module on our own terms, that is no failed attempt."""
+        self.last_error = str(error)
+        if not isinstance(error, Released):
+            self.errors += 1
+            self._attempted(False)
+
+    def _attempted(self, good: bool) -> None:
+        self._attempts = (self._attempts << 1 | good) & (1 << ATTEMPTS) - 1
+
+    @property
+    def success_rate(self) -> float | None:
+        """In % of the last attempts; None before the first."""
+        known = min(ATTEMPTS, self.reads + self.errors)
+        return round(100 * self._attempts.bit_count() / known, 1) if known else None
 
     def rest(self, now: float) -> None:
         """Leave a unit that is silent among neighbours alone for a while: each question costs a time-out."""
         if self.identity.shared:
             self.resting_until = now + self._rest
-            self._rest = min(LONGEST_REST, 2 * self._rest)
 
     def worth_telling(self, now: float) -> bool:
-        """Whether the figures should go out: when something came up or passed, else once a minute."""
+        """Whether the figures should go out: when something came up or passed, else now and then."""
         told, self._told = self._told, (now, self.last_error)
-        if told is None or told[1] != self.last_error or now - told[0] >= FIGURES_EVERY:
+        pause = FAILING_EVERY if self.last_error else FIGURES_EVERY
+        if told is None or told[1] != self.last_error or now - told[0] >= pause:
             return True
         self._told = told
         return False
 
-    def figures(self, radio: Radio) -> LinkFigures:
+    def figures(self, radio: Radio, now: float) -> LinkFigures:
         tally: Tally = self.reader.tally if isinstance(self.reader, Shunt) else self.reader.unit.tally
         return LinkFigures(
             connected=not self.last_error,
             rssi=radio.rssi(self.device),
             reads=self.reads,
             read_errors=self.errors,
+            success_rate=self.success_rate,
+            connect_seconds=radio.connect_seconds(self.device),
+            data_age=None if self._good_at is None else max(0.0, now - self._good_at),
             crc_errors=tally.crc_errors,
             timeouts=tally.timeouts,
             reconnects=tally.reconnects,
@@ -93,7 +115,8 @@ class Section:
 
     def __init__(self, device: Device, settings: Settings) -> None:
         self.device = device
-        self.sources = [Source(reader(identity, device), device) for identity in identities(device, settings)]
+        rest = REST * settings.bluetooth.battery_retry_seconds
+        self.sources = [Source(reader(identity, device), device, rest) for identity in identities(device, settings)]
         several_batteries = device.type == "RNG_BATT" and len(device.device_id) > 1
         combined = Identity(device.mac_addr or device.alias, None, device.alias, True)
         self.bank = Bank(combined, device.device_id) if several_batteries else None
@@ -111,22 +134,27 @@ class Section:
         for source in self.sources:
             if source not in due:
                 report(Failure(source.identity, source.last_error, now, time.time()))
-        if not due:
-            return
-        pending = list(due)
+        pending, silent, answered = list(due), list[Source](), False
         try:
-            async with radio.lend(self.device, self.sources[0].reader.gatt) as link:
-                for source in due:
-                    await self._read(source, link, report)
-                    pending.remove(source)
+            if due:
+                async with radio.lend(self.device, self.sources[0].reader.gatt) as link:
+                    for source in due:
+                        trouble = await self._read(source, link, report)
+                        pending.remove(source)
+                        answered = answered or trouble is None
+                        if trouble is not None and not isinstance(trouble, LinkLost):
+                            silent.append(source)
         except LinkError as error:
             for source in pending:
-                source.failed(str(error))
+                source.failed(error)
                 report(Failure(source.identity, str(error), time.monotonic(), time.time()))
         now = time.monotonic()
-        for source in due:
+        if answered or len(self.sources) == 1:  # when nobody answers, it is the module that fails, not a unit behind it
+            for source in silent:
+                source.rest(now)
+        for source in self.sources:
             if source.worth_telling(now):
-                report((source.identity, source.figures(radio)))
+                report((source.identity, source.figures(radio, now)))
 
     @property
     def has_past(self) -> bool:
@@ -138,19 +166,20 @@ class Section:
         async with radio.lend(self.device, self._pasts[0].gatt) as link:
             return [await reader.read(link) for reader in self._pasts]
 
-    async def _read(self, source: Source, link: Link, report: Report) -> None:
-        """Read one device. Raises when there is no connection to the module any more, which concerns all its devices."""
+    async def _read(self, source: Source, link: Link, report: Report) -> LinkError | DeviceError | None:
+        """Read one device; returns why that failed. Raises when there is no connection to the module any more, which
+        concerns all its devices."""
         try:
             reading = await source.reader.read(link)
-        except (NotFound, ConnectFailed, NoAdapter, Wedged):
+        except (NotFound, ConnectFailed, Held, NoAdapter, Released, Wedged):
             raise
         except (LinkError, DeviceError) as error:
-            source.failed(str(error))
-            source.rest(time.monotonic())
+            source.failed(error)
             report(Failure(source.identity, str(error), time.monotonic(), time.time()))
-        else:
-            source.succeeded(reading.taken_at)
-            report(reading)
+            return error
+        source.succeeded(reading)
+        report(reading)
+        return None
 
 
 def identities(device: Device, settings: Settings) -> Iterator[Identity]:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from typing import Self
 
 HOST = "127.0.0.1"
@@ -13,9 +14,14 @@ NOW = struct.pack("ii", 1, 0)
 
 
 class Door:
-    """`with Door(port) as door:` leads from `door.port` to `port`. `shut()` and `open()` as often as you like."""
+    """`with Door(port) as door:` leads from `door.port` to `port`. `shut()` and `open()` as often as you like.
+
+    `sieve(piece, outward)` is what passes of a piece of data, to the server (`outward`) or back; nothing at all makes a
+    connection of which neither end knows that it is dead.
+    """
 
     def __init__(self, port: int) -> None:
+        self.sieve: Callable[[bytes, bool], bytes] = lambda piece, outward: piece
         self._target = port
         self._listener: socket.socket | None = socket.create_server((HOST, 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
@@ -69,12 +75,12 @@ class Door:
                 for source, target in ((near, far), (far, near)):
                     source.settimeout(None)
                     source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+                    threading.Thread(target=self._carry, args=(source, target, source is near), daemon=True).start()
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, outward: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
-                target.sendall(piece)
+                target.sendall(self.sieve(piece, outward))
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
         with self._lock:

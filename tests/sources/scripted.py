@@ -104,4 +104,7 @@ class ScriptedRadio:
     def rssi(self, device: Any) -> int | None:
         return -60
 
+    def connect_seconds(self, device: Any) -> float | None:
+        return 1.5
+
     async def close(self) -> None: ...

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
+from tests.peers.bluez.beacons import Beacons
 from tests.peers.bluez.device import Device
 from tests.peers.bluez.faults import BLOCKED, BUSY, DOES_NOT_EXIST, FAILED, IN_PROGRESS, NOT_READY, Call
 from tests.peers.bluez.gatt import uuid
@@ -18,12 +19,14 @@ from tests.peers.bluez.tree import Properties
 if TYPE_CHECKING:
     from tests.peers.bluez.service import BlueZ
 
-ADAPTER = "org.bluez.Adapter1"
+ADAPTER, MONITORS = "org.bluez.Adapter1", "org.bluez.AdvertisementMonitorManager1"
 Filter = dict[str, Any]
 
 
 class Adapter:
-    """`sessions`: who discovers, with which filter; a session belongs to the bus connection that started it."""
+    """`sessions`: who discovers, with which filter; a session belongs to the bus connection that started it. `monitors`: who
+    listens passively.
+    """
 
     def __init__(self, bluez: BlueZ, spec: Spec) -> None:
         self.bluez, self.spec, self.name = bluez, spec, spec.name
@@ -32,6 +35,8 @@ class Adapter:
         self.sessions: dict[str, Filter] = {}
         self.filters: dict[str, Filter] = {}
         self.devices: dict[str, Device] = {}
+        self.monitors: set[str] = set()
+        self.beacons = Beacons(self, bluez.scenario.beacons)
         self._beat: asyncio.TimerHandle | None = None
         self._switching: asyncio.TimerHandle | None = None
         self.methods: dict[tuple[str, str], Callable[[Call], None]] = {
@@ -40,6 +45,9 @@ class Adapter:
             (ADAPTER, "SetDiscoveryFilter"): self.set_filter,
             (ADAPTER, "RemoveDevice"): self.remove_device,
         }
+        if spec.monitors:
+            self.methods[MONITORS, "RegisterMonitor"] = self.add_monitor
+            self.methods[MONITORS, "UnregisterMonitor"] = self.remove_monitor
 
     def properties(self) -> Properties:
         held = {
@@ -107,26 +115,60 @@ class Adapter:
         device.vanish()
         return call.done()
 
+    def add_monitor(self, call: Call) -> None:
+        self.monitors.add(call.sender)
+        self.bluez.journal.happened("monitoring", adapter=self.name)
+        self._listen()
+        return call.done()
+
+    def remove_monitor(self, call: Call) -> None:
+        if call.sender not in self.monitors:
+            return call.fail(*DOES_NOT_EXIST)
+        self.monitors.discard(call.sender)
+        self._listen()
+        return call.done()
+
+    @property
+    def listening(self) -> bool:
+        return bool(self.sessions or self.monitors)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether somebody wants to hear of advertisements that say nothing new, as BlueZ does unless told otherwise."""
+        return any(wanted.get("DuplicateData", True) for wanted in self.sessions.values())
+
     def hold(self, sender: str, wanted: Filter) -> None:
         self.sessions[sender] = wanted
         if len(self.sessions) == 1:
             self._discovering(True)
-            self._beat = self.bluez.loop.call_later(self.bluez.scenario.adv_interval_s, self._tick)
+            self._listen()
 
     def release(self, sender: str) -> None:
         if self.sessions.pop(sender, None) is not None and not self.sessions:
-            if self._beat is not None:
-                self._beat.cancel()
             for device in self.devices.values():
                 device.hush()
+            self.beacons.hush()
+            self._listen()
             self._discovering(False)
+
+    def _listen(self) -> None:
+        """Start or end the beat."""
+        if not self.listening and self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        elif self.listening and self._beat is None:
+            self._beat = self.bluez.loop.call_later(self.bluez.scenario.adv_interval_s, self._tick)
 
     def forget(self, sender: str) -> None:
         """A client left the bus."""
         self.filters.pop(sender, None)
+        self.monitors.discard(sender)
         self.release(sender)
+        self._listen()
 
     def silence(self) -> None:
+        self.monitors.clear()
+        self._listen()
         for sender in list(self.sessions):
             self.release(sender)
 
@@ -183,6 +225,7 @@ class Adapter:
         for module in self.bluez.modules.values():
             if module.audible and module.in_range(self.name) and self._wanted(module):
                 self._hear(module)
+        self.beacons.beat()
 
     def _hear(self, module: Module) -> None:
         known = self.devices.get(module.spec.address)
@@ -193,7 +236,7 @@ class Adapter:
             device.publish(heard=True)
 
     def _wanted(self, module: Module) -> bool:
-        return any(_passes(module, wanted) for wanted in self.sessions.values())
+        return bool(self.monitors) or any(_passes(module, wanted) for wanted in self.sessions.values())
 
     def _power_state(self) -> str:
         if self.powered:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tests.peers.bluez.launch import Launch
-from tests.peers.bluez.scenario import Adapter, Module, Unit
+from tests.peers.bluez.scenario import Adapter, Beacon, Module, Unit
 
 Action = str | float | tuple[str, str]
 
@@ -43,12 +43,14 @@ class Fake(Launch):
 
         action: "hang" (no answer, no effect), "ok_but_nothing" (good answer, no effect), (error name, text), seconds of
         delay, "abort_local" (Connect: link comes up, breaks, le-connection-abort-by-local). The member "resolve" stands for
-        the discovery of services: "never", or "empty" (resolved, but no services). `skip` calls pass first, `times` calls
-        are concerned (None: all), `path`: only objects whose path contains this. `effect`: an error, but the work is done.
+        the discovery of services: "never", "empty" (resolved, but no services), "torn" (one characteristic goes at the last
+        moment), "former" (those of another kind of module). `skip` calls pass first, `times` calls are concerned (None:
+        all), `path`: only objects whose path contains this. `effect`: an error, but the work is done.
         """
         fields: dict[str, Any] = {"member": member, "times": times, "skip": skip, "path": path, "effect": effect}
         if isinstance(action, str):
-            known = ("never", "empty") if member == "resolve" else ("hang", "ok_but_nothing", "abort_local")
+            services, calls = ("never", "empty", "torn", "former"), ("hang", "ok_but_nothing", "abort_local")
+            known = services if member == "resolve" else calls
             if action not in known:
                 raise ValueError(f"{action} is no action for {member}; there are {', '.join(known)}")
             fields["action"] = action
@@ -67,6 +69,10 @@ class Fake(Launch):
     def drop_link(self, address: str) -> bool:
         """Break the connection of a module as distance does. False when there was none."""
         return bool(self.order("drop_link", address=address))
+
+    def mute(self, address: str) -> None:
+        """Whoever listens to the module hears nothing any more over this link, and is not told."""
+        self.order("mute", address=address)
 
     def remove_device(self, address: str) -> bool:
         """BlueZ forgets the device. False when it did not know it."""
@@ -89,6 +95,23 @@ class Fake(Launch):
     def foreign_discovery(self, on: bool, adapter: str = "hci0") -> None:
         """Another program scans, or stops."""
         self.order("foreign_discovery", on=on, adapter=adapter)
+
+    def beacon(self, beacon: Beacon, adapter: str = "hci0") -> None:
+        """Somebody else's device comes, or says something else than before."""
+        self.order("beacon", spec=msgspec.to_builtins(beacon, str_keys=True), adapter=adapter)
+
+    def flood(self, devices: int, rate: float, seconds: float, adapter: str = "hci0") -> None:
+        """So many more devices advertise `rate` times a second altogether, for so long, as far as somebody listens."""
+        self.order("flood", devices=devices, rate=rate, seconds=seconds, adapter=adapter)
+
+    def flooded(self, adapter: str = "hci0") -> tuple[bool, int]:
+        """Whether the flood goes on, and how many advertisements could be heard."""
+        going, sent = self.order("flooded", adapter=adapter)
+        return bool(going), int(sent)
+
+    def property(self, address: str, name: str, signature: str, value: Any) -> None:
+        """A property of a device changes, for whatever reason."""
+        self.order("property", address=address, name=name, signature=signature, value=value)
 
     def add_module(self, module: Module) -> None:
         self.order("add_module", spec=msgspec.to_builtins(module))
@@ -137,7 +160,9 @@ class Fake(Launch):
         return [frame for frame in self.order("frames") if not address or frame["address"] == address]
 
     def events(self, what: str = "") -> list[dict[str, Any]]:
-        """connected, resolved, disconnected (why), discovering, idle, powered, unpowered, died, violation (text)."""
+        """connected, resolved, disconnected (why), discovering, idle, monitoring, powered, unpowered, died, violation
+        (text).
+        """
         return [event for event in self.order("events") if not what or event["what"] == what]
 
     def violations(self) -> list[str]:

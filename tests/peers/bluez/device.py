@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DEVICE = "org.bluez.Device1"
 CANCELED = (FAILED, "br-connection-canceled")
 ABORTED = (FAILED, "le-connection-abort-by-local")
+FORMER = "shunt"
+"""What a module looks like, for the rule `former`, that has other firmware now."""
 
 
 class Device:
@@ -45,7 +47,7 @@ class Device:
         self.methods: dict[tuple[str, str], Callable[[Call], None]] = {
             (DEVICE, "Connect"): self.connect,
             (DEVICE, "Disconnect"): self.disconnect,
-            (DEVICE, "Pair"): lambda call: call.fail("org.bluez.Error.AuthenticationFailed", "Authentication Failed"),
+            (DEVICE, "Pair"): self.pair,
         }
 
     @property
@@ -57,7 +59,7 @@ class Device:
         spec = self.module.spec
         held: Properties = {
             "Address": Variant("s", self.address),
-            "AddressType": Variant("s", "public"),
+            "AddressType": Variant("s", spec.address_type),
             "Alias": Variant("s", spec.name or self.address.replace(":", "-")),
             "Adapter": Variant("o", self.adapter.path),
             "Paired": Variant("b", spec.paired),
@@ -131,6 +133,14 @@ class Device:
         else:
             gone()
 
+    def pair(self, call: Call) -> None:
+        if not self.module.spec.pairs:
+            return call.fail("org.bluez.Error.AuthenticationFailed", "Authentication Failed")
+        self.module.spec.paired = True
+        changed = {"Paired": Variant("b", True), "Bonded": Variant("b", True)}
+        self.bluez.tree.change(self.path, DEVICE, changed)
+        return call.done()
+
     def abandon(self, reason: tuple[str, str]) -> None:
         """Give up connecting."""
         self._stop_timer()
@@ -183,7 +193,8 @@ class Device:
             call.done()
         rule = self.bluez.faults.take("resolve", self.path)
         if rule is None or rule.action != "never":
-            self._after(self.module.spec.resolve_s, lambda: self._resolve(empty=rule is not None))
+            how = "whole" if rule is None else rule.action
+            self._after(self.module.spec.resolve_s, lambda: self._resolve(how))
         return None
 
     def _up(self) -> None:
@@ -194,9 +205,11 @@ class Device:
         self.module.line.attach(lambda data: self.services.notify(role, data), lambda: self.lose("dropped"))
         self.bluez.journal.happened("connected", address=self.address, adapter=self.adapter.name)
 
-    def _resolve(self, *, empty: bool) -> None:
-        if not empty:
-            self.services.expose()
+    def _resolve(self, how: str) -> None:
+        if how != "empty":
+            self.services.expose(FORMER if how == "former" else None)
+        if how == "torn":
+            self.services.tear()
         self.resolved = True
         known = [uuid(0x1800)] + [uuid(service.number) for _, service in self.module.services]
         changed = {"UUIDs": Variant("as", known), "ServicesResolved": Variant("b", True)}

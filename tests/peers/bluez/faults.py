@@ -60,7 +60,7 @@ class Call:
 class Rule:
     """What to do with calls of `member` whose path contains `path`.
 
-    action: hang | ok_but_nothing | abort_local | error | delay; for the member "resolve": never | empty.
+    action: hang | ok_but_nothing | abort_local | error | delay; for the member "resolve": never | empty | torn | former.
     `effect`: an error comes after the work was done all the same.
     """
 

@@ -8,14 +8,14 @@ from inspect import isawaitable
 from typing import Any
 
 import msgspec
-from dbus_fast import Message
+from dbus_fast import Message, Variant
 
 from tests.peers.bluez.adapter import Adapter
-from tests.peers.bluez.device import Device
+from tests.peers.bluez.device import DEVICE, Device
 from tests.peers.bluez.faults import Rule
 from tests.peers.bluez.scenario import Adapter as AdapterSpec
+from tests.peers.bluez.scenario import Beacon, Quirk, Unit
 from tests.peers.bluez.scenario import Module as ModuleSpec
-from tests.peers.bluez.scenario import Quirk, Unit
 from tests.peers.bluez.service import BlueZ
 
 FOREIGN = "foreign"
@@ -52,6 +52,11 @@ class Remote:
             device.lose("dropped")
         return bool(found)
 
+    def mute(self, address: str) -> None:
+        for device in self._devices(address):
+            for char in device.chars.values():
+                char.listeners.clear()
+
     def remove_device(self, address: str) -> bool:
         found = self._devices(address)
         for device in found:
@@ -87,6 +92,24 @@ class Remote:
             self.bluez.adapters[adapter].hold(FOREIGN, {})
         else:
             self.bluez.adapters[adapter].release(FOREIGN)
+
+    def beacon(self, spec: dict[str, Any], adapter: str) -> None:
+        """A device of others comes, or says something else than before."""
+        beacon = msgspec.convert(spec, Beacon, strict=False, str_keys=True)
+        self.bluez.adapters[adapter].beacons.known[beacon.address] = beacon
+
+    def flood(self, devices: int, rate: float, seconds: float, adapter: str) -> None:
+        self.bluez.adapters[adapter].beacons.flood(devices, rate, seconds)
+
+    def flooded(self, adapter: str) -> list[Any]:
+        beacons = self.bluez.adapters[adapter].beacons
+        return [beacons.flooding, beacons.sent]
+
+    def property(self, address: str, name: str, signature: str, value: Any) -> None:
+        """A property of a device changes, for whatever reason."""
+        for path, held in self.bluez.tree.objects.items():
+            if path.endswith(address.replace(":", "_")) and DEVICE in held:
+                self.bluez.tree.change(path, DEVICE, {name: Variant(signature, value)})
 
     def add_module(self, spec: dict[str, Any]) -> None:
         self.bluez.add_module(msgspec.convert(spec, ModuleSpec))

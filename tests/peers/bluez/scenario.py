@@ -90,7 +90,7 @@ class Module(Struct, forbid_unknown_fields=True, kw_only=True):
     advertised. `manufacturer`: whether it advertises its own address as manufacturer data. `byte_ms`: serial time per byte
     each way (1.04 at 9600 baud); `latency_ms`: radio, per direction; `notify_size` 0: as large as the MTU allows.
     `wake`: its units are deaf until ffd4 was read once in this connection. `connected`: the link of an earlier process is
-    still up when the fake starts. `omit`: Device1 properties that are missing.
+    still up when the fake starts. `omit`: Device1 properties that are missing. `pairs`: it consents to being paired.
     """
 
     address: str
@@ -115,10 +115,31 @@ class Module(Struct, forbid_unknown_fields=True, kw_only=True):
     connected: bool = False
     paired: bool = False
     omit: list[str] = field(default_factory=list)
+    address_type: Literal["public", "random"] = "public"
+    pairs: bool = False
+
+
+class Beacon(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Somebody else's device that only advertises. `uuids` are 16-bit numbers or whole texts, `manufacturer` company -> hex,
+    `service_data` uuid -> hex, `flags` hex. It is heard at every beat of the adapter, unless `advertising` is off.
+    """
+
+    address: str
+    address_type: Literal["public", "random"] = "random"
+    name: str = ""
+    uuids: list[int | str] = field(default_factory=list)
+    manufacturer: dict[int, str] = field(default_factory=dict)
+    service_data: dict[str, str] = field(default_factory=dict)
+    tx_power: int | None = None
+    flags: str = ""
+    rssi: int = -70
+    advertising: bool = True
 
 
 class Adapter(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A Bluetooth controller of this machine. `power_s`: how long switching takes. `blocked`: by rfkill."""
+    """A Bluetooth controller of this machine. `power_s`: how long switching takes. `blocked`: by rfkill. `monitors`: BlueZ
+    can listen passively with it.
+    """
 
     name: str = "hci0"
     address: str = "B8:27:EB:00:00:01"
@@ -127,6 +148,7 @@ class Adapter(Struct, forbid_unknown_fields=True, kw_only=True):
     power_s: float = 0.0
     roles: list[str] = field(default_factory=lambda: ["central", "peripheral"])
     omit: list[str] = field(default_factory=list)
+    monitors: bool = False
 
 
 class Scenario(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -137,6 +159,7 @@ class Scenario(Struct, forbid_unknown_fields=True, kw_only=True):
     """
 
     modules: list[Module] = field(default_factory=list)
+    beacons: list[Beacon] = field(default_factory=list)
     adapters: list[Adapter] = field(default_factory=lambda: [Adapter()])
     adv_interval_s: float = 0.1
     temporary_timeout_s: float = 30.0

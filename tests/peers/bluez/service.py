@@ -12,6 +12,7 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from tests.peers.bluez.adapter import ADAPTER, Adapter
+from tests.peers.bluez.bus import PatientBus
 from tests.peers.bluez.characteristic import Characteristic
 from tests.peers.bluez.device import DEVICE
 from tests.peers.bluez.faults import GONE, Call, Faults, Rule
@@ -68,7 +69,7 @@ class BlueZ:
 
     async def appear(self) -> None:
         """Join the bus, own the name, and tell of every object."""
-        bus = await MessageBus(bus_address=self._address, negotiate_unix_fd=True).connect()
+        bus = await PatientBus(bus_address=self._address, negotiate_unix_fd=True).connect()
         bus.add_message_handler(self._on_message)
         await bus.call(
             Message(

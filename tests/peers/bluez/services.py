@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dbus_fast import Variant
 
 from tests.peers.bluez.characteristic import CHARACTERISTIC, DESCRIPTOR, Characteristic, Descriptor
-from tests.peers.bluez.gatt import uuid
+from tests.peers.bluez.gatt import PRESETS, laid_out, uuid
 
 if TYPE_CHECKING:
     from tests.peers.bluez.device import Device
@@ -20,10 +20,11 @@ class Services:
         self._device = device
         self.chars: dict[str, Characteristic] = {}
 
-    def expose(self) -> None:
-        """Publish services, characteristics and descriptors."""
-        tree = self._device.bluez.tree
-        for handle, service in self._device.module.services:
+    def expose(self, preset: str | None = None) -> None:
+        """Publish services, characteristics and descriptors: the module's own, or those of `preset`."""
+        tree, module = self._device.bluez.tree, self._device.module
+        services, everything = laid_out(PRESETS[preset]) if preset else (module.services, module.placed)
+        for handle, service in services:
             path = f"{self._device.path}/service{handle:04x}"
             held = {
                 "UUID": Variant("s", uuid(service.number)),
@@ -32,7 +33,7 @@ class Services:
                 "Includes": Variant("ao", []),
             }
             tree.add(path, SERVICE, held)
-            for placed in self._device.module.placed:
+            for placed in everything:
                 if placed.service == handle:
                     self._expose(Characteristic(self._device, placed))
 
@@ -43,6 +44,13 @@ class Services:
             descriptor = Descriptor(char)
             self._device.bluez.paths[descriptor.path] = descriptor
             self._device.bluez.tree.add(descriptor.path, DESCRIPTOR, descriptor.properties())
+
+    def tear(self) -> None:
+        """One characteristic goes again, while its service stays: what is seen of a table that is being rebuilt."""
+        path, char = self.chars.popitem()
+        char.close()
+        self._device.bluez.paths.pop(path, None)
+        self._device.bluez.tree.remove(path)
 
     def withdraw(self) -> None:
         """Take everything below the device away, leaves first."""

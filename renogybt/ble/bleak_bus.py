@@ -1,0 +1,28 @@
+"""Ending a scan on bleak's own D-Bus connection. BlueZ counts a scan for the connection that began it, so no other can."""
+
+from __future__ import annotations
+
+import asyncio
+
+from renogybt.ble import bluez
+from renogybt.ble.bus import ADAPTER, BLUEZ, CALL_LIMIT, PREFIX, BusError, answer
+
+
+async def stop_discovery(name: str) -> bool:
+    """End the scan that bleak began on this adapter. False: bleak has none there, so it is somebody else's.
+
+    Asks bleak's manager neither for its lock, which a hanging scan holds, nor for a new connection. Raises `BusError`.
+    """
+    manager = bluez.manager_of(asyncio.get_running_loop())
+    bus = manager._bus if manager is not None else None
+    if bus is None or not bus.connected:
+        return False
+    from dbus_fast import Message
+
+    try:
+        await answer(bus, Message(BLUEZ, PREFIX + name, ADAPTER, "StopDiscovery"), CALL_LIMIT)
+    except BusError as error:
+        if error.name == "org.bluez.Error.Failed" and "No discovery" in str(error):
+            return False
+        raise
+    return True

@@ -6,16 +6,17 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from renogybt import devices
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.command import Command
+from renogybt.reading import Failure, Identity, LinkFigures, Reading, Standing
 from renogybt.settings import Settings
 from renogybt.sinks.document import cleaned, unknown_fields
 from renogybt.sinks.mqtt import MqttSink
-from renogybt.sinks.sink import Health, Sink, Watched
+from renogybt.sinks.sink import Health, Shows, Sink, Supervised, Watched
 from renogybt.sinks.topics import form_of
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class DataLogger:
 
     `config` is the configuration, typed or as the predecessors' `ConfigParser`. `identities` are all configured devices,
     None when they are not known. `daemon` false means a single run; left out, `enable_polling` decides. `more` are sinks
-    besides those the configuration switches on. The `log_...(json_data)` methods are the predecessors', for programs that
-    read devices themselves; they start what they need.
+    besides those the configuration switches on. `on_command` gets what somebody asks for by MQTT, `on_crash` the name of a
+    thread and the error that ended its round; both are called in the sinks' threads and must not wait. The
+    `log_...(json_data)` methods are the predecessors', for programs that read devices themselves; they start what they need.
     """
 
     def __init__(
@@ -46,10 +48,13 @@ class DataLogger:
         daemon: bool | None = None,
         instance: str = "",
         more: Iterable[Sink] = (),
+        on_command: Callable[[Command], None] | None = None,
+        on_crash: Callable[[str, Exception], None] | None = None,
     ) -> None:
         self.settings = config if isinstance(config, Settings) else _converted(config)
         self._identities = None if identities is None else list(identities)
         self._daemon, self._instance = daemon, instance
+        self._on_command, self._on_crash = on_command, on_crash
         self._lock = threading.Lock()
         self._started: set[int] = set()
         self._mqtt: MqttSink | None = None
@@ -74,7 +79,13 @@ class DataLogger:
         if self._mqtt is None:
             replay = self._add_outlets().replay() if self.settings.mqtt.replay else None
             self._mqtt = MqttSink(
-                self.settings, self._identities, daemon=self._daemon, instance=self._instance, replay=replay
+                self.settings,
+                self._identities,
+                daemon=self._daemon,
+                instance=self._instance,
+                on_crash=self._on_crash,
+                replay=replay,
+                on_command=self._on_command,
             )
             self.sinks.append(self._mqtt)
         return self._mqtt
@@ -84,7 +95,7 @@ class DataLogger:
         if self._outlets is None:
             from renogybt.sinks.outlets import Outlets
 
-            self._outlets = Outlets(self.settings)
+            self._outlets = Outlets(self.settings, self._on_crash)
             self.sinks.insert(0, self._outlets.uploader)
         return self._outlets
 
@@ -93,7 +104,7 @@ class DataLogger:
         from renogybt.history.writer import HistorySink
 
         data = self.settings.data
-        self._history = HistorySink(self.settings, Days(data.timezone, data.reset_hour).at)
+        self._history = HistorySink(self.settings, Days(data.timezone, data.reset_hour).at, on_crash=self._on_crash)
         self.sinks.append(self._history)
 
     def start(self) -> None:
@@ -121,6 +132,12 @@ class DataLogger:
         for sink in self.sinks:
             sink.failed(failure)
 
+    def log_standing(self, standing: Standing) -> None:
+        """How it stands with a device that is not read, for those sinks that show the present."""
+        for sink in self.sinks:
+            if isinstance(sink, Shows):
+                sink.standing(standing)
+
     def log_figures(self, identity: Identity, figures: LinkFigures) -> None:
         for sink in self.sinks:
             sink.figures(identity, figures)
@@ -138,6 +155,11 @@ class DataLogger:
         end = time.monotonic() + timeout
         reasons = [sink.flush(max(LEAST, end - time.monotonic())) for sink in reversed(self.sinks)]
         return "; ".join(reason for reason in reasons if reason)
+
+    def supervise(self) -> list[str]:
+        """Start anew the threads of sinks that have died without being stopped; their names. Never waits."""
+        started = [sink for sink in self.sinks if id(sink) in self._started and isinstance(sink, Supervised)]
+        return [sink.name for sink in started if sink.revive()]
 
     def stop(self, timeout: float = 5.0, last_words: bool = True) -> bool:
         """Stop every sink within `timeout` seconds altogether; True when all went well. Calling again is harmless."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from renogybt.command import Command
 from renogybt.data_logger import DataLogger
-from renogybt.reading import LinkFigures
-from renogybt.settings import Data, Mqtt, RemoteLogging, Settings
+from renogybt.reading import LinkFigures, Stage
+from renogybt.settings import Data, History, Mqtt, Outbox, RemoteLogging, Settings
 from tests.outbox.given import on_disk
-from tests.peers.mosquitto import Listener, Mosquitto, kept
+from tests.peers.mosquitto import Listener, Mosquitto, kept, until
 from tests.peers.web import Turn, Web
-from tests.sinks.given import HOUSE_48, HOUSE_49, ROVER, battery, failure, parser, reading, settings
+from tests.sinks.given import HOUSE_48, HOUSE_49, ROVER, battery, failure, parser, reading, settings, standing
 
 Loggers = Callable[..., DataLogger]
 
@@ -92,12 +95,171 @@ def test_every_sink_gets_every_reading(broker: Mosquitto, logger: Loggers, tmp_p
     assert held["solar/BT-TH-1234_255/availability"] == "online"
 
 
-def test_failures_reach_the_broker(broker: Mosquitto, logger: Loggers) -> None:
+def test_a_failure_of_a_single_run_reaches_the_broker(broker: Mosquitto, logger: Loggers) -> None:
     found = logger(settings(broker.settings(), ROVER, daemon=False), [ROVER])
     found.start()
     found.log_failure(failure(ROVER))
     assert found.flush(8) == ""
     assert kept(broker.port)["solar/availability"] == "offline"
+
+
+def everything_on(broker: Mosquitto, folder: Path, url: str) -> Settings:
+    return Settings(
+        devices=settings(broker.settings(), ROVER).devices,
+        data=Data(enable_polling=True),
+        mqtt=broker.settings(homeassistant_discovery=True),
+        remote_logging=RemoteLogging(enabled=True, url=url),
+        history=History(enabled=True, flush_seconds=0.1),
+        outbox=Outbox(flush_seconds=0.1),
+        folder=str(folder),
+    )
+
+
+def test_old_values_are_for_those_who_show_the_present_only(broker: Mosquitto, logger: Loggers, tmp_path: Path) -> None:
+    with Web() as web:
+        found = logger(everything_on(broker, tmp_path, web.url), [ROVER])
+        found.start()
+        last = reading()
+        found.log(last)
+        assert found.flush(8) == ""
+        written = found.health()["history"]["delivered"]
+        stages: tuple[tuple[Stage, float], ...] = (("stale", 60.0), ("blank", 300.0), ("offline", 600.0))
+        for stage, age in stages:
+            found.log_failure(failure(ROVER))
+            found.log_standing(standing(ROVER, stage, last, age))
+            assert found.flush(8) == ""
+        held = kept(broker.port)
+        assert held["solar/BT-TH-1234_255/availability"] == "offline"
+        assert json.loads(held["solar/BT-TH-1234_255"])["pv_power"] is None
+        (posted,) = web.asked
+        assert not {"connection_status", "data_age"} & set(json.loads(posted.body))
+        assert found.health()["history"]["delivered"] == written == 1
+
+
+def test_somebody_at_the_broker_asks_for_something(broker: Mosquitto, logger: Loggers) -> None:
+    asked: list[Command] = []
+    found = logger(settings(broker.settings(topic="one"), ROVER), [ROVER], on_command=asked.append)
+    found.start()
+    with Listener(broker.port) as ears:
+        ears.wait_for("one/bridge/availability")
+        ears.say("one/release", "5")
+        until(lambda: asked)
+    assert asked == [Command("release", ROVER.uid, 5.0)]
+
+
+class Leaves:
+    """Stands in for something deep inside that ends the thread it is called in."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error: BaseException | None = error
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+
+
+@pytest.fixture
+def sinks_of(broker: Mosquitto, logger: Loggers, tmp_path: Path) -> Iterator[Callable[..., dict[str, Any]]]:
+    with Web() as web:
+
+        def made(**more: Any) -> dict[str, Any]:
+            found = logger(everything_on(broker, tmp_path, web.url), [ROVER], **more)
+            found.start()
+            found.log(reading())
+            assert found.flush(8) == ""
+            return {"logger": found} | {sink.name: sink for sink in found.sinks}
+
+        yield made
+
+
+PLACES = {"mqtt": "_session.round", "upload": "store.due", "history": "_prune"}
+"""What each thread calls again and again."""
+
+
+@contextmanager
+def broken(sink: Any, error: BaseException) -> Iterator[Leaves]:
+    """`error` is raised once in the thread of `sink`."""
+    *path, name = PLACES[sink.name].split(".")
+    owner = sink
+    for part in path:
+        owner = getattr(owner, part)
+    real, leaves = getattr(owner, name), Leaves(error)
+
+    def called(*given: Any, **more: Any) -> Any:
+        leaves()
+        return real(*given, **more)
+
+    setattr(owner, name, called)
+    if sink.name == "history":
+        sink._next_prune = 0.0
+    (sink._thread if sink.name == "mqtt" else sink).wake()
+    try:
+        yield leaves
+    finally:
+        delattr(owner, name)
+
+
+def ended(sink: Any) -> None:
+    until(lambda: not sink.alive)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("name", ["mqtt", "upload", "history"])
+def test_a_thread_that_died_is_started_anew_and_goes_on_working(name: str, sinks_of: Callable[..., dict[str, Any]]) -> None:
+    found = sinks_of()
+    logger, sink = found["logger"], found[name]
+    assert logger.supervise() == []
+    with broken(sink, SystemExit()):
+        ended(sink)
+        assert logger.supervise() == [name]
+        assert sink.alive
+        assert logger.supervise() == []
+        logger.log(reading())
+        assert logger.flush(8) == ""
+    ways = {"mqtt": "mqtt", "upload": "remote_logging", "history": "history"}
+    health = logger.health()[ways[name]]
+    assert health["delivered"] >= 2
+    assert health["trouble"] == ""
+    logger.stop(4)
+    assert logger.supervise() == []
+    assert not sink.alive
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_starts_anew_goes_on_with_the_files(
+    broker: Mosquitto, logger: Loggers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = logger(everything_on(broker, tmp_path, "http://127.0.0.1:9"), [ROVER])
+    found.start()
+    found.log(reading())
+    assert found.flush(8) == ""
+    by_name = {sink.name: sink for sink in found.sinks}
+    for name in ("upload", "history"):
+        with broken(by_name[name], SystemExit()):
+            ended(by_name[name])
+            late = threading.Event()
+            for _ in range(4):  # they take the numbers of threads that are free, so that the next is not the one before
+                threading.Thread(target=late.wait, args=(20,), daemon=True).start()
+            assert found.supervise() == [name]
+            late.set()
+    found.log(reading())
+    assert found.flush(8) == ""
+    assert found.stop(4)
+    assert "SQLite" not in caplog.text
+    assert len(on_disk(tmp_path / "outbox.sqlite")) == 2
+    with closing(sqlite3.connect(tmp_path / "history.sqlite")) as database:
+        assert database.execute("SELECT count FROM days").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("name", ["mqtt", "upload", "history"])
+def test_what_a_thread_survives_is_reported(name: str, sinks_of: Callable[..., dict[str, Any]]) -> None:
+    crashes: list[tuple[str, str]] = []
+    found = sinks_of(on_crash=lambda thread, error: crashes.append((thread, str(error))))
+    with broken(found[name], ValueError("something new")):
+        until(lambda: crashes)
+    assert crashes == [(name, "something new")]
+    assert found["logger"].supervise() == []
 
 
 def test_what_is_stored_counts_as_delivered_what_mqtt_could_not_publish_does_not(tmp_path: Path, logger: Loggers) -> None:

@@ -51,7 +51,8 @@ def opened(path: Path) -> sqlite3.Connection:
     transactions, but not the file. Raises `sqlite3.Error`, `OSError`, and `OutletError` for a file that is none of ours.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, timeout=LOCKED_FOR, isolation_level=None)
+    # one thread at a time; when that dies, its successor goes on with the same connection
+    db = sqlite3.connect(path, timeout=LOCKED_FOR, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

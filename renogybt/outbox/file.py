@@ -73,7 +73,13 @@ class File:
         """Open the file, or make it. Harmless when it is open."""
         if self._database is None:
             with self._faults():
-                self._database = sqlite3.connect(self.path, timeout=LOCK_WAIT, isolation_level=None, cached_statements=16)
+                self._database = sqlite3.connect(
+                    self.path,
+                    timeout=LOCK_WAIT,
+                    isolation_level=None,
+                    cached_statements=16,
+                    check_same_thread=False,  # when the thread dies, its successor goes on with the same connection
+                )
                 self._prepare(self._database)
 
     def _prepare(self, database: sqlite3.Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -26,10 +26,12 @@ from renogybt.sinks.discovery import (
 )
 from renogybt.sinks.link import LINK_ROWS
 from renogybt.sinks.outbox import Message
+from renogybt.sinks.release import button
+from renogybt.sinks.standing import status_rows
 from renogybt.sinks.topics import Topics, node_of
 
 LINK_KEYS = tuple(row.key for row in LINK_ROWS)
-CONNECTED = "connected"
+CONNECTED, RELEASE = "connected", "release"
 Wave = list[Message]
 """Messages that may go together; the next wave waits until they have gone."""
 
@@ -65,7 +67,7 @@ class Announcer:
     """Builds the announcements of all devices and of the bridge.
 
     `identities` are the configured devices; None when they are not known, and then nothing is ever taken back for being
-    no longer configured. `temperature_unit` C or F, `fields` as in [data].
+    no longer configured. `temperature_unit` C or F, `fields` as in [data], `buttons` the nodes that have a release button.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Announcer:
         temperature_unit: str = "C",
         fields: Sequence[str] = (),
         host: str = "",
+        buttons: Collection[str] = (),
     ) -> None:
         self.topics, self._unit, self._fields, self._host = topics, temperature_unit, fields, host
+        self._buttons = buttons
         self._complete = identities is not None
         self._configured = {node_of(identity): identity for identity in identities or ()}
         self._cards: dict[str, Card] = {}
@@ -182,9 +186,12 @@ class Announcer:
         link_known = set() if identity.unit is None else {CONNECTED}  # a bank has no link of its own
         seen = card.seen | link_known | {key for old in before for key in old.components}
         rows = {key: row for key, row in entities(family, card.values, self._fields).items() if key in seen}
+        rows |= status_rows(identity, self._fields)
         explained = attributes(family, self._fields)
         components = device_components(rows, explained, identity, self.topics, self._unit)
         link = link_components([key for key in LINK_KEYS if key in seen and key not in rows], identity, self.topics)
+        if node in self._buttons:
+            link |= {RELEASE: button(identity, self.topics)}
         former = {named: value for old in before for key, named in FACTS.items() if (value := old.device.get(named))}
         block = device_block(identity, family, card.facts, self.topics)
         if "model" not in card.facts and "model" in former:

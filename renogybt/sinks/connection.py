@@ -6,6 +6,7 @@ would end that thread while paho still claims to be connected, so exceptions are
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -20,11 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-
+from renogybt.errors import OutletError
 from renogybt.settings import Mqtt
 from renogybt.sinks.outbox import Message
+from renogybt.sinks.spared import spared
+
+with spared("urllib.request", needed_with="socks"):
+    # paho asks it for proxies, and only when PySocks is installed; loading it takes 2.1 MB
+    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,11 @@ SHORT, KICKS = 10.0, 3
 """A connection that ends within so many seconds, so many times in a row, is being thrown out by a namesake."""
 SLOWEST = 30
 RESTART_PAUSE = 5.0
+ECHO = 0.9
+"""Seconds in which a second end is not that of another attempt: paho tells twice of a broker that has gone silent."""
+SILENCE = 150.0
+"""Seconds without any word from the broker after which the connection counts as dead, whatever paho believes: it notices a
+dead peer by its own pings, after two times `keepalive`, but not a broker that answers them and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +108,17 @@ def check_name(server: str) -> None:
 class Connection:
     """Connects, reconnects and tells what happens. Owned by one thread; only `events` is filled by paho's."""
 
-    def __init__(self, mqtt: Mqtt, client_id: str, will: Message | None, folder: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        mqtt: Mqtt,
+        client_id: str,
+        will: Message | None,
+        folder: str,
+        wake: Callable[[], None],
+        on_crash: Callable[[str, Exception], None] | None = None,
+    ) -> None:
         self._mqtt, self._id, self._will, self._folder, self._wake = mqtt, client_id, will, Path(folder), wake
+        self._on_crash = on_crash
         self.where = f"{mqtt.server}:{mqtt.port}"
         self.events: deque[Event] = deque()
         self.up = False
@@ -108,20 +127,20 @@ class Connection:
         self._client: Client | None = None
         self._thread: threading.Thread | None = None
         self._next_start = 0.0
-        self._up_since = 0.0
+        self._up_since = self._heard_at = self._down_at = 0.0
         self._answered = False
         self._kicks = 0
 
     def supervise(self, now: float) -> None:
-        """Start paho's thread, and again when it has died. To be called every few seconds."""
+        """Start paho's thread, and again when it has died or leads nowhere. To be called every few seconds."""
         if self.up and self._kicks and now - self._up_since >= SHORT:
             self._steady()
-        if now < self._next_start or (self._thread is not None and self._thread.is_alive()):
+        alive = self._thread is not None and self._thread.is_alive()
+        if now < self._next_start or (alive and now - self._heard_at < SILENCE):
             return
-        self._next_start = now + RESTART_PAUSE
+        self._next_start, self._heard_at = now + RESTART_PAUSE, now
         if self._client is not None:
-            self.say(f"the network thread to broker {self.where} had ended; starting it anew")
-            self._client.disconnect()
+            self._give_up(self._client, alive)
             self.events.append(Down(now, anew=True))
         try:
             self._client = self._made()
@@ -137,6 +156,28 @@ class Connection:
         self._client.loop_start()
         started = [t for t in threading.enumerate() if t not in others and t.name.startswith("paho")]
         self._thread = started[0] if started else None
+
+    def _give_up(self, client: Client, alive: bool) -> None:
+        """Say why, and let go of `client`: whatever it still does, nobody listens any more."""
+        if not alive:
+            trouble = f"the network thread to broker {self.where} had ended; starting it anew"
+            if self._on_crash is not None:
+                self._on_crash("paho", OutletError(trouble))
+        elif self.up:
+            trouble = f"broker {self.where} has confirmed nothing for {SILENCE:g} s; connecting anew"
+        else:
+            trouble = f"broker {self.where} has not answered for {SILENCE:g} s; connecting anew"
+        self.say(trouble)
+        self._client = None
+        line = client.socket()
+        client.disconnect()
+        if isinstance(line, socket.socket):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(line, socket.SHUT_RDWR)  # the socket's own, which knows no TLS and never waits
+
+    def heard(self, now: float) -> None:
+        """The broker has confirmed something."""
+        self._heard_at = now
 
     def _made(self) -> Client:
         mqtt = self._mqtt
@@ -173,13 +214,15 @@ class Connection:
         """What happened since the last call, after the connection's own conclusions from it."""
         taken = [self.events.popleft() for _ in range(len(self.events))]
         for event in taken:
+            if isinstance(event, Up | Failed | Down):
+                self._heard_at = time.monotonic()
             if isinstance(event, Up):
                 self._came_up(event.at)
             elif isinstance(event, Failed):
                 self._answered = event.answered
                 self.say(f"broker {self.where} did not accept the connection: {event.reason}")
             elif isinstance(event, Down):
-                self._went_down(event.at)
+                self._went_down(event)
         return taken
 
     def _came_up(self, now: float) -> None:
@@ -188,15 +231,18 @@ class Connection:
             log.info("connected to broker %s as %s", self.where, self._id)
             self.trouble = self._said = ""
 
-    def _went_down(self, now: float) -> None:
+    def _went_down(self, event: Down) -> None:
         was_up, self.up = self.up, False
-        if was_up:
-            self._kicks = self._kicks + 1 if now - self._up_since < SHORT else 0
+        echo, self._down_at = event.at - self._down_at < ECHO, event.at
+        if event.anew:
+            pass  # the reason has been said
+        elif was_up:
+            self._kicks = self._kicks + 1 if event.at - self._up_since < SHORT else 0
             if self._kicks >= KICKS:
                 self._back_off()
             else:
                 self.say(f"connection to broker {self.where} lost; connecting again")
-        elif not self._answered:
+        elif not self._answered and not echo:
             hint = "does it want a client certificate (tls_cert, tls_key)" if self._mqtt.tls else "is this its TLS port"
             self.say(f"broker {self.where} did not accept the connection: it closed it without a word; {hint}?")
         self._answered = False
@@ -253,24 +299,25 @@ class Connection:
             return not self._thread.is_alive()
         return True
 
-    def _post(self, event: Event) -> None:
-        self.events.append(event)
-        self._wake()
+    def _post(self, client: Client, event: Event) -> None:
+        if client is self._client:  # not one that was given up
+            self.events.append(event)
+            self._wake()
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._post(Failed(refusal(str(reason)), True) if reason.is_failure else Up(time.monotonic()))
+        self._post(client, Failed(refusal(str(reason)), True) if reason.is_failure else Up(time.monotonic()))
 
     def _on_connect_fail(self, client: Client, userdata: Any) -> None:
-        self._post(Failed(failure(sys.exc_info()[1], self._mqtt.tls), False))  # paho calls this while handling the error
+        self._post(client, Failed(failure(sys.exc_info()[1], self._mqtt.tls), False))  # paho is handling the error now
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._post(Down(time.monotonic()))
+        self._post(client, Down(time.monotonic()))
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
-        self._post(Arrived(message.topic, message.payload.decode("utf-8", "replace"), message.retain))
+        self._post(client, Arrived(message.topic, message.payload.decode("utf-8", "replace"), message.retain))
 
     def _on_publish(self, client: Client, userdata: Any, number: int, reason: Any, properties: Any) -> None:
-        self._post(Sent(number))
+        self._post(client, Sent(number))
 
 
 def refusal(reason: str) -> str:

@@ -17,10 +17,10 @@ from renogybt.protocol.table import Family, Row, label_of, precision_of
 from renogybt.reading import Identity
 from renogybt.sinks.document import CELSIUS, FAHRENHEIT, wanted
 from renogybt.sinks.link import LINK_ROWS
+from renogybt.sinks.standing import OFFLINE, ONLINE
 from renogybt.sinks.topics import Topics, node_of
 from renogybt.version import __version__
 
-ONLINE, OFFLINE = "online", "offline"
 ORIGIN = {"name": "renogybt", "sw_version": __version__}
 MIGRATE = json.dumps({"migrate_discovery": True})
 """Retained on an old topic, it lets the entities move to an announcement in the other form with names and history."""

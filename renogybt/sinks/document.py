@@ -13,6 +13,8 @@ from renogybt.protocol.table import Family, Row, precision_of
 from renogybt.reading import Reading
 
 FUNCTION, DEVICE, CLIENT = "function", "__device", "__client"
+CONNECTION_STATUS, DATA_AGE = "connection_status", "data_age"
+"""What MQTT adds to a reading; see `standing.py`."""
 CELSIUS, FAHRENHEIT = "°C", "°F"
 FEWEST, MOST = 3, 6
 """Decimals kept at least and at most: enough for every register, few enough to lose the noise of binary fractions."""
@@ -43,7 +45,7 @@ def wanted(key: str, fields: Sequence[str]) -> bool:
 
 def unknown_fields(fields: Sequence[str], family: Family) -> list[str]:
     """Those names and patterns in `fields` that fit no key of this family; to be reported once."""
-    keys = {FUNCTION, DEVICE, CLIENT, *family.keys()}
+    keys = {FUNCTION, DEVICE, CLIENT, CONNECTION_STATUS, DATA_AGE, *family.keys()}
     return [name for name in fields if not any(fnmatchcase(key, name) for key in keys)]
 
 

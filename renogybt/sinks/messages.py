@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from renogybt import devices
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.reading import Failure, Identity, LinkFigures, Reading, Standing
 from renogybt.settings import Settings
 from renogybt.sinks.announce import Announcer, encoded, retained
-from renogybt.sinks.discovery import OFFLINE, ONLINE
 from renogybt.sinks.document import document
 from renogybt.sinks.link import link_document
 from renogybt.sinks.outbox import Message
+from renogybt.sinks.standing import OFFLINE, ONLINE, RELEASED, blanked, with_status
 from renogybt.sinks.topics import Topics, node_of
 
 
@@ -22,20 +22,27 @@ class Figures:
     figures: LinkFigures
 
 
-News = Reading | Failure | Figures | Message
+News = Reading | Failure | Standing | Figures | Message
 
 
 class Messages:
     """Turns news into messages, and remembers the newest of each topic for those who come later.
 
-    `pending` names the devices to be announced anew. `daemon` false: a single run, in which everything is confirmed.
+    `pending` names the devices to be announced anew. `daemon` false: a single run, in which everything is confirmed, and
+    which has no time to wait and see: what cannot be read is offline at once. `buttons` are nodes with a release button.
     """
 
     def __init__(
-        self, settings: Settings, identities: Sequence[Identity] | None, topics: Topics, daemon: bool, host: str
+        self,
+        settings: Settings,
+        identities: Sequence[Identity] | None,
+        topics: Topics,
+        daemon: bool,
+        host: str,
+        buttons: Collection[str] = (),
     ) -> None:
         self._data, self.topics, self._daemon = settings.data, topics, daemon
-        self.announcer = Announcer(topics, identities, self._data.temperature_unit, self._data.fields, host)
+        self.announcer = Announcer(topics, identities, self._data.temperature_unit, self._data.fields, host, buttons)
         announced, choice = topics.form != "none", settings.mqtt.retain
         self._retain = announced if choice == "auto" else choice == "true"
         self._replay = settings.mqtt.replay
@@ -50,20 +57,37 @@ class Messages:
             case Reading():
                 return self._reading(news)
             case Failure():
-                return self._available(news.identity, OFFLINE)
+                return [] if self._daemon else self._available(news.identity, OFFLINE)
+            case Standing():
+                return self._standing(news)
             case Figures():
                 return self._figures(news)
         return [news if self._daemon else news._replace(qos=1)]
 
     def _reading(self, reading: Reading) -> list[Message]:
         family, identity = devices.family(reading.family), reading.identity
-        content = document(reading, self._data.temperature_unit, self._data.fields)
         if self.announcer.remember(reading, family):
             self.pending[node_of(identity)] = None
-        said = self._kept(Message(self.topics.state(identity), encoded(content), self.qos, self._retain))
+        said = self._state(reading, ONLINE, 0)
         if self._replay:
             said = said._replace(taken_at=reading.taken_at)
         return [said, *self._available(identity, ONLINE)]
+
+    def _standing(self, standing: Standing) -> list[Message]:
+        """Of a device that is not read: its last values with their age, or none any more."""
+        identity, reading, stage = standing.identity, standing.reading, standing.stage
+        if reading is None:
+            return self._available(identity, OFFLINE)
+        if stage in ("stale", "released"):
+            said = self._state(reading, RELEASED if stage == "released" else OFFLINE, standing.age)
+        else:
+            said = self._state(reading, OFFLINE, None, blank=True)
+        return [said, *self._available(identity, OFFLINE if stage == "offline" else ONLINE)]
+
+    def _state(self, reading: Reading, status: str, age: float | None, blank: bool = False) -> Message:
+        content = document(reading, self._data.temperature_unit, self._data.fields)
+        content = with_status(blanked(content) if blank else content, status, age, self._data.fields)
+        return self._kept(Message(self.topics.state(reading.identity), encoded(content), self.qos, self._retain))
 
     def _figures(self, news: Figures) -> list[Message]:
         content = link_document(news.figures)

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.command import Command
+from renogybt.reading import Failure, Identity, LinkFigures, Reading, Standing
 from renogybt.settings import Settings
 from renogybt.sinks.connection import Connection
-from renogybt.sinks.discovery import OFFLINE
 from renogybt.sinks.link import timestamp
 from renogybt.sinks.messages import Figures, Messages, News
 from renogybt.sinks.outbox import Message
+from renogybt.sinks.release import ReleaseButtons
 from renogybt.sinks.session import Session, birth_delay
 from renogybt.sinks.sink import Health
+from renogybt.sinks.standing import OFFLINE
 from renogybt.sinks.topics import Topics
 from renogybt.worker import Worker
 
@@ -46,7 +48,8 @@ class MqttSink:
     `identities` are all configured devices: what an earlier run announced and is not among them is taken back; None when
     they are not known. `daemon` false means a single run for cron; left out, `enable_polling` decides. `instance` tells
     apart several programs that run from one folder. `jitter` gives the seconds to wait after Home Assistant's birth message.
-    `replay` gets the readings that could not be published.
+    `replay` gets the readings that could not be published, `on_command` what somebody asks for by MQTT (in the thread of
+    this sink, so it must not wait); only with that there are buttons.
     """
 
     name = "mqtt"
@@ -61,6 +64,7 @@ class MqttSink:
         jitter: Callable[[], float] = birth_delay,
         on_crash: Callable[[str, Exception], None] | None = None,
         replay: Replay | None = None,
+        on_command: Callable[[Command], None] | None = None,
     ) -> None:
         known = None if identities is None else list(identities)
         self._daemon = settings.data.enable_polling if daemon is None else daemon
@@ -72,11 +76,19 @@ class MqttSink:
         self.client_id = settings.mqtt.client_id or own_id
         will = Message(self.topics.bridge_availability, OFFLINE, 1, True) if self._daemon else None
         self._thread = _Thread(self._round, on_crash)
-        self._connection = Connection(settings.mqtt, self.client_id, will, folder, self._thread.wake)
+        self._connection = Connection(settings.mqtt, self.client_id, will, folder, self._thread.wake, on_crash)
         host, started = platform.node(), timestamp(time.time()) or ""
-        messages = Messages(settings, known, self.topics, self._daemon, host)
+        buttons = ReleaseButtons(self.topics, known or (), on_command)
+        messages = Messages(settings, known, self.topics, self._daemon, host, buttons.nodes)
         self._session = Session(
-            messages, self._connection, daemon=self._daemon, host=host, started=started, jitter=jitter, replay=replay
+            messages,
+            self._connection,
+            daemon=self._daemon,
+            host=host,
+            started=started,
+            jitter=jitter,
+            replay=replay,
+            buttons=buttons,
         )
         self._each = replay is not None
         if replay is not None:
@@ -105,12 +117,18 @@ class MqttSink:
     def start(self) -> None:
         self._thread.start()
 
+    def revive(self) -> bool:
+        return self._thread.revive()
+
     def offer(self, reading: Reading) -> None:
         one = (repr(reading.taken_at),) if self._each else ()
         self._put(("reading", reading.identity.uid, reading.family, *one), reading)
 
     def failed(self, failure: Failure) -> None:
         self._put(("failure", failure.identity.uid), failure)
+
+    def standing(self, standing: Standing) -> None:
+        self._put(("standing", standing.identity.uid), standing)
 
     def figures(self, identity: Identity, figures: LinkFigures) -> None:
         self._put(("figures", identity.uid), Figures(identity, figures))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,9 @@ CONTROLLER = "controller"
 class Outlets:
     """The upload thread and its outlets: those the configuration switches on, and what else is asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_crash: Callable[[str, Exception], None] | None = None) -> None:
         self._settings = settings
-        self.uploader = Uploader(settings)
+        self.uploader = Uploader(settings, on_crash=on_crash)
         self._remote: RemoteOutlet | None = None
         self._systems: list[PvoutputOutlet] | None = None
         if settings.remote_logging.enabled:

@@ -13,6 +13,7 @@ from renogybt.sinks.carrier import Outcome
 from renogybt.sinks.document import iso
 from renogybt.sinks.outbox import Message
 from renogybt.sinks.outlet import Answer, Call, Record, Verdict
+from renogybt.sinks.standing import without_status
 
 NAME = "mqtt_replay"
 LOOK_AGAIN = 1.0
@@ -84,7 +85,8 @@ class Replay:
     def missed(self, message: Message) -> None:
         """`message`, a reading, was not published in its time."""
         head = {"taken_at": iso(message.taken_at), "taken_at_epoch": round(message.taken_at, 3), "topic": message.topic}
-        self._keep(message.taken_at, json.dumps(head | json.loads(message.payload), ensure_ascii=False, allow_nan=False))
+        body = head | dict(without_status(json.loads(message.payload)))
+        self._keep(message.taken_at, json.dumps(body, ensure_ascii=False, allow_nan=False))
 
     def came_up(self) -> None:
         self._up = True

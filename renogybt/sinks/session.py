@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from renogybt.sinks.announce import Wave, encoded, retained
 from renogybt.sinks.connection import Arrived, Connection, Down, Failed, Sent, Up
-from renogybt.sinks.discovery import OFFLINE, ONLINE
 from renogybt.sinks.messages import Messages, News
 from renogybt.sinks.outbox import Message, Outbox
+from renogybt.sinks.proof import Proof
+from renogybt.sinks.release import ReleaseButtons
+from renogybt.sinks.standing import OFFLINE, ONLINE
 from renogybt.version import __version__
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ READ_BACK = 3.0
 SHORTEST, LONGEST = 0.05, 5.0
 BUSY = 0.2
 """Seconds between rounds while confirmations are due."""
+HEARTBEAT = 60.0
+"""Seconds between two words that the broker has to confirm, so that a dead connection is noticed."""
 
 
 def birth_delay() -> float:
@@ -49,11 +53,15 @@ class Session:
         started: str,
         jitter: Callable[[], float] = birth_delay,
         replay: Replay | None = None,
+        buttons: ReleaseButtons | None = None,
     ) -> None:
         self.messages, self.connection, self._daemon, self._jitter = messages, connection, daemon, jitter
         self.topics, self._announcer = messages.topics, messages.announcer
         self._about = {"version": __version__, "node": self.topics.bridge_node, "host": host, "started": started}
         self._replay, self._replaying = replay, 0
+        self._buttons = buttons or ReleaseButtons(self.topics, (), None)
+        self._proof = Proof()
+        self._next_beat = 0.0
         self.delivered = 0
         self.outbox = Outbox()
         self._waves: deque[Wave] = deque()
@@ -124,6 +132,8 @@ class Session:
         if self._birth_at is not None and now >= self._birth_at:
             self._announce_all()
         self._advance()
+        if now >= self._next_beat and not leaving:
+            self._beat(now)
         stuck = self._send(now, hurry)
         if not (stuck or leaving or self.outbox or self._waves):
             self._send_replay()
@@ -150,19 +160,31 @@ class Session:
             case Sent() if self._replay is not None and event.number == self._replaying:
                 self._replaying = 0
                 self._replay.confirmed()
+                self.connection.heard(now)
             case Sent():
-                self.delivered += self._unconfirmed.pop(event.number, None) is not None
+                self._sent(event.number, now)
             case Arrived():
                 self._arrived(event, now)
+
+    def _sent(self, number: int, now: float) -> None:
+        message = self._unconfirmed.pop(number, None)
+        self.delivered += message is not None
+        if message is not None and message.qos:
+            self._proof.confirmed(number)
+            self.connection.heard(now)
+
+    def _beat(self, now: float) -> None:
+        self._next_beat = now + HEARTBEAT
+        self._direct(retained(self.topics.bridge_availability, ONLINE))
 
     def _came_up(self, now: float) -> None:
         """Listen first, then speak. Our own word on the bridge's topic, when it returns, follows all that was kept."""
         self._announcer.forget_broker()
-        filters = [self.topics.bridge_info, self.topics.bridge_availability]
+        filters = [self.topics.bridge_info, self.topics.bridge_availability, *self._buttons.topics]
         if self.topics.form != "none":
             filters.append(self.topics.birth)
         self.connection.subscribe([*self._announcer.filters(), *filters])
-        self._direct(retained(self.topics.bridge_availability, ONLINE))
+        self._beat(now)
         self._read_back_until = now + READ_BACK if self.topics.form != "none" else now
 
     def _went_down(self, anew: bool) -> None:
@@ -180,6 +202,9 @@ class Session:
         for message in [*self.outbox.clear(), *late]:
             if not self.topics.parts_of(message.topic):  # announcements are made anew
                 self.outbox.restore(message)
+        for topic in self._proof.broken():
+            if (newest := self.messages.newest.get(topic)) is not None:
+                self.outbox.restore(newest)
 
     def _arrived(self, event: Arrived, now: float) -> None:
         if event.topic == self.topics.bridge_availability:
@@ -193,6 +218,9 @@ class Session:
         elif event.topic == self.topics.birth:
             if event.payload.strip() == ONLINE and not event.retained and self._birth_at is None:
                 self._birth_at = now + self._jitter()
+        elif event.topic in self._buttons.topics:
+            for message in self._buttons.heard(event.topic, event.payload, event.retained, now):
+                self.outbox.put(message)
         elif event.retained:
             for message in self._announcer.read_back(event.topic, event.payload):
                 self.messages.newest.pop(message.topic, None)
@@ -258,6 +286,7 @@ class Session:
         number = self.connection.publish(message)
         if number is not None:
             self._unconfirmed[number] = message
+            self._proof.handed(number, message)
         return number is not None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.reading import Failure, Identity, LinkFigures, Reading, Standing
 
 
 class Sink(Protocol):
@@ -37,6 +37,24 @@ class Sink(Protocol):
 
         `last_words`: tell the world that the bridge goes away (a daemon does, a one-shot run for cron does not).
         """
+        ...
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A sink that shows how things stand now, also with a device that is not read. Others see what was measured only."""
+
+    def standing(self, standing: Standing) -> None: ...
+
+
+@runtime_checkable
+class Supervised(Protocol):
+    """A sink with a thread of its own."""
+
+    name: str
+
+    def revive(self) -> bool:
+        """Start its thread anew if that has died; True when it had."""
         ...
 
 

@@ -60,6 +60,10 @@ class Topics:
     def link(self, identity: Identity) -> str:
         return f"{self.state(identity)}/link"
 
+    def release(self, identity: Identity) -> str:
+        """Where somebody asks to have the module of this device for the phone app."""
+        return f"{self.state(identity)}/release"
+
     @property
     def bridge_availability(self) -> str:
         return f"{self.base}/bridge/availability"

@@ -45,7 +45,21 @@ def config(waves: list[list[Message]]) -> dict[str, Any]:
     return json.loads([m for wave in waves for m in wave if m.payload][-1].payload)  # type: ignore[no-any-return]
 
 
-FIGURES = LinkFigures(True, -70, 1, 2, 3, 4, 5, 1_700_000_000.0, "no answer")
+FIGURES = LinkFigures(
+    connected=True,
+    rssi=-70,
+    reads=1,
+    read_errors=2,
+    success_rate=33.3,
+    connect_seconds=2.25,
+    data_age=7.4,
+    resets=1,
+    crc_errors=3,
+    timeouts=4,
+    reconnects=5,
+    last_update=1_700_000_000.0,
+    last_error="no answer",
+)
 
 
 def stored(waves: list[list[Message]]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from renogybt.command import Command
 from renogybt.reading import Identity
 from renogybt.sinks.mqtt import MqttSink
 from tests.peers.mosquitto import Listener, Mosquitto
@@ -31,7 +32,8 @@ def ears(broker: Mosquitto) -> Iterator[Listener]:
 
 @pytest.fixture
 def sink(broker: Mosquitto) -> Iterator[Sinks]:
-    """`sink(*identities, discovery=..., daemon=..., **mqtt)`: a started sink at `broker`; `data` are options of [data]."""
+    """`sink(*identities, discovery=..., daemon=..., **mqtt)`: a started sink at `broker`; `data` are options of [data],
+    `on_command`, `on_crash` as in `MqttSink`."""
     with ExitStack() as stack:
 
         def started(
@@ -42,11 +44,17 @@ def sink(broker: Mosquitto) -> Iterator[Sinks]:
             data: dict[str, Any] | None = None,
             jitter: float = 0.0,
             at: Mosquitto = broker,
+            on_command: Callable[[Command], None] | None = None,
+            on_crash: Callable[[str, Exception], None] | None = None,
             **mqtt: Any,
         ) -> MqttSink:
             options = at.settings(**{"homeassistant_discovery": announce, **mqtt})
             made = MqttSink(
-                settings(options, *identities, daemon=daemon, folder=folder, **data or {}), identities, jitter=lambda: jitter
+                settings(options, *identities, daemon=daemon, folder=folder, **data or {}),
+                identities,
+                jitter=lambda: jitter,
+                on_command=on_command,
+                on_crash=on_crash,
             )
             stack.callback(made.stop, 1.0, False)
             made.start()

@@ -8,7 +8,7 @@ from typing import Any
 
 from renogybt import devices
 from renogybt.protocol.table import Row
-from renogybt.reading import Failure, Identity, Reading
+from renogybt.reading import Failure, Identity, Reading, Stage, Standing
 from renogybt.settings import Data, Device, Mqtt, Settings
 
 MAC = "80:6F:B0:0F:12:34"
@@ -68,6 +68,11 @@ def battery(identity: Identity = HOUSE_48, **changes: Any) -> Reading:
 
 def failure(identity: Identity) -> Failure:
     return Failure(identity, "no answer", time.monotonic(), time.time())
+
+
+def standing(identity: Identity, stage: Stage, last: Reading | None = None, age: float | None = None) -> Standing:
+    """How it stands with a device; without `last` it was never read."""
+    return Standing(identity, stage, last, age)
 
 
 def settings(mqtt: Mqtt, *identities: Identity, daemon: bool = True, folder: str = ".", **data: Any) -> Settings:

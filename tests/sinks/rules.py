@@ -53,6 +53,19 @@ COMMON = {
 }
 SENSOR = COMMON | {"unit_of_measurement", "state_class", "suggested_display_precision", "options"}
 BINARY = COMMON | {"payload_on", "payload_off"}
+BUTTON = {
+    "platform",
+    "unique_id",
+    "name",
+    "device_class",
+    "command_topic",
+    "payload_press",
+    "entity_category",
+    "enabled_by_default",
+    "icon",
+    "availability",
+    "availability_mode",
+}
 
 ENERGY_UNITS = ["J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal", "thm"]
 UNITS: dict[str, list[str]] = {
@@ -96,7 +109,7 @@ def faults_of_device_form(payload: Mapping[str, Any]) -> Iterator[str]:
 
 
 def faults_of_entity_form(topic: str, payload: Mapping[str, Any]) -> Iterator[str]:
-    match = re.fullmatch(r"[^/]+/(sensor|binary_sensor)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config", topic)
+    match = re.fullmatch(r"[^/]+/(sensor|binary_sensor|button)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config", topic)
     if match is None:
         yield f"{topic} is no topic for one entity"
         return
@@ -150,26 +163,46 @@ def _unknown(found: Mapping[str, Any], allowed: set[str], where: str) -> Iterato
 
 def faults_of_component(component: Mapping[str, Any], payload: Mapping[str, Any]) -> Iterator[str]:
     platform = component.get("platform")
+    if platform == "button":
+        yield from _button(component)
+        return
     if platform not in ("sensor", "binary_sensor"):
         yield f"platform {platform}"
         return
     yield from _unknown(component, SENSOR if platform == "sensor" else BINARY, f"in a {platform}")
+    yield from _named(component)
+    if not (component.get("state_topic") or payload.get("state_topic")):
+        yield "no state_topic"
+    if component.get("entity_category", "diagnostic") != "diagnostic":
+        yield "a sensor may only be diagnostic"
+    if "icon" in component and component.get("device_class") not in (None, "enum"):
+        yield "an icon hides the one of the class"
+    yield from _availability(component)
+    yield from _sensor(component) if platform == "sensor" else _binary(component)
+
+
+def _named(component: Mapping[str, Any]) -> Iterator[str]:
     for needed in ("unique_id", "name"):
         if not component.get(needed):
             yield f"no {needed}"
     name = str(component.get("name"))
     if not name[:1].isupper() or "_" in name:
         yield f"{name!r} is no name in sentence case"
-    if not (component.get("state_topic") or payload.get("state_topic")):
-        yield "no state_topic"
-    if component.get("entity_category", "diagnostic") != "diagnostic":
-        yield "a sensor may only be diagnostic"
     if "icon" in component and not re.fullmatch(r"mdi:[a-z0-9-]+", component["icon"]):
         yield f"icon {component['icon']}"
-    if "icon" in component and component.get("device_class") not in (None, "enum"):
-        yield "an icon hides the one of the class"
+
+
+def _button(component: Mapping[str, Any]) -> Iterator[str]:
+    # In entity form the state topic that all have in common stands there too; it means nothing to a button.
+    yield from _unknown(component, BUTTON | {"state_topic"}, "in a button")
+    yield from _named(component)
+    if not component.get("command_topic"):
+        yield "no command_topic"
+    if component.get("entity_category", "config") not in ("config", "diagnostic"):
+        yield f"category {component['entity_category']}"
+    if component.get("device_class") not in (None, "identify", "restart", "update"):
+        yield f"button class {component['device_class']}"
     yield from _availability(component)
-    yield from _sensor(component) if platform == "sensor" else _binary(component)
 
 
 def _binary(component: Mapping[str, Any]) -> Iterator[str]:

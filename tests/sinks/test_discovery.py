@@ -37,7 +37,7 @@ def test_every_table_makes_sound_device_announcements(family: str, unit: str) ->
     payload = config(told(announcer(temperature_unit=unit), full(identity, family), FIGURES))
     assert list(faults_of_device_form(payload)) == []
     own = set(entities(devices.family(family), {}, ()))
-    assert set(payload["components"]) == own | {row.key for row in LINK_ROWS}
+    assert set(payload["components"]) == own | {row.key for row in LINK_ROWS} | {"connection_status"}
     degrees = {c["unit_of_measurement"] for c in payload["components"].values() if c.get("device_class") == "temperature"}
     assert degrees <= {f"°{unit}"}
 
@@ -59,7 +59,8 @@ def test_the_checker_finds_faults() -> None:
     payload["components"]["current"]["unit_of_measurement"] = "Ah"
     payload["components"]["power"]["state_class"] = "total"
     payload["components"]["problem"]["icon"] = "mdi:alert"
-    assert len(list(faults_of_device_form(payload))) == 6
+    payload["components"]["release"] = {"platform": "button", "unique_id": "x", "name": "Release", "state_class": "total"}
+    assert len(list(faults_of_device_form(payload))) == 9
 
 
 def test_the_bridge_is_announced_first_and_soundly() -> None:
@@ -134,10 +135,10 @@ def test_versions_and_serial_number_describe_the_device() -> None:
 def test_only_what_was_read_once_is_announced_and_it_stays() -> None:
     words = announcer()
     first = config(told(words, reading(ROVER, "controller", pv_power=1)))["components"]
-    assert set(first) == {"pv_power", "connected"}
+    assert set(first) == {"pv_power", "connected", "connection_status"}
     assert words.remember(reading(ROVER, "controller", pv_voltage=20.0), devices.family("controller"))
     later = config(words.waves([node_of(ROVER)]))["components"]
-    assert set(later) == {"pv_power", "pv_voltage", "connected"}
+    assert set(later) == {"pv_power", "pv_voltage", "connected", "connection_status"}
     assert not words.remember(reading(ROVER, "controller", pv_voltage=21.0), devices.family("controller"))
 
 
@@ -208,6 +209,34 @@ def test_link_figures_hang_on_the_bridge_alone() -> None:
     assert link_document(FIGURES)["last_update"] == "2023-11-14T22:13:20+00:00"
     assert rendered(components["connected"]["value_template"], link_document(FIGURES)) == "ON"
     assert link_document(LinkFigures())["last_error"] is None
+
+
+def test_how_well_the_link_does_in_home_assistants_terms() -> None:
+    components = config(told(announcer(), reading(), FIGURES))["components"]
+    shown = ("device_class", "unit_of_measurement", "state_class", "suggested_display_precision", "enabled_by_default")
+    found = {key: tuple(components[key].get(name) for name in shown) for key in components}
+    assert found["success_rate"] == (None, "%", "measurement", 0, None)
+    assert found["connect_seconds"] == ("duration", "s", "measurement", 1, False)
+    assert found["data_age"] == ("duration", "s", "measurement", 0, False)
+    assert found["resets"] == (None, None, "total_increasing", 0, False)
+    assert components["data_age"]["state_topic"] == "solar/BT-TH-1234_255/link"
+    content = link_document(FIGURES)
+    assert [content[key] for key in ("success_rate", "connect_seconds", "data_age", "resets")] == [33.3, 2.25, 7.4, 1]
+    assert link_document(LinkFigures())["data_age"] is None
+
+
+def test_whether_a_device_is_read_and_how_old_the_values_of_a_bank_are() -> None:
+    status = config(told(announcer(), reading(), FIGURES))["components"]["connection_status"]
+    assert status["options"] == ["online", "offline", "released"]
+    assert (status["device_class"], status["entity_category"]) == ("enum", "diagnostic")
+    assert "availability" not in status
+    said = [rendered(status["value_template"], {"connection_status": word}) for word in ("released", "else", None)]
+    assert said == ["released", None, None]
+    bank = config(told(announcer(), full(HOUSE, "bank:48,49")))["components"]["data_age"]
+    assert (bank["device_class"], bank["unit_of_measurement"], bank["enabled_by_default"]) == ("duration", "s", False)
+    assert "state_topic" not in bank
+    chosen = config(told(announcer(fields=("connection_*", "pv_power")), reading()))["components"]
+    assert set(chosen) == {"pv_power", "connection_status", "connected"}
 
 
 def test_a_link_figure_not_known_is_not_announced() -> None:

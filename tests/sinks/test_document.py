@@ -80,6 +80,11 @@ def test_unknown_fields_are_named() -> None:
     assert unknown_fields((), devices.family("controller")) == []
 
 
+def test_what_only_mqtt_adds_is_a_known_name_but_in_no_document() -> None:
+    assert unknown_fields(("connection_status", "data_age"), devices.family("controller")) == []
+    assert not {"connection_status", "data_age"} & set(document(reading(), "C", ()))
+
+
 def test_noise_goes_and_what_json_cannot_carry_becomes_null() -> None:
     found = document(
         battery(voltage=0.1 + 0.2, current=math.nan, power=math.inf, cell_voltage_0=3.3000000000000003), "C", ()

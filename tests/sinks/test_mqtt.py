@@ -10,7 +10,7 @@ from typing import Any
 from renogybt.reading import LinkFigures
 from tests.peers.mosquitto import Listener, Mosquitto, kept, until
 from tests.sinks.conftest import Sinks
-from tests.sinks.given import HOUSE, HOUSE_48, HOUSE_49, ROVER, battery, failure, full, reading
+from tests.sinks.given import HOUSE, HOUSE_48, HOUSE_49, ROVER, battery, failure, full, reading, standing
 from tests.sinks.rules import faults_of_device_form
 
 CONFIG = "homeassistant/device/renogy_8428d7ff0001/config"
@@ -88,15 +88,27 @@ def test_one_connection_for_everything(broker: Mosquitto, ears: Listener, sink: 
     assert broker.log.count(f"as {sender.client_id} ") == 1
 
 
-def test_availability_follows_readings_and_failures(ears: Listener, sink: Sinks) -> None:
-    sender = sink(ROVER)
+def test_availability_follows_readings_and_how_it_stands(ears: Listener, sink: Sinks) -> None:
+    sender, last = sink(ROVER), reading()
     sender.offer(reading())
-    sender.offer(reading())
+    sender.offer(last)
     ears.wait_for(AVAILABILITY, "online")
     sender.failed(failure(ROVER))
+    sender.standing(standing(ROVER, "stale", last, 61.9))
+    ears.wait(lambda: status(ears) == ("offline", 61, 34))
+    sender.standing(standing(ROVER, "blank", last, 300))
+    ears.wait(lambda: status(ears) == ("offline", None, None))
+    assert ears.on(AVAILABILITY) == ["online"]
+    sender.standing(standing(ROVER, "offline", last, 600))
     ears.wait_for(AVAILABILITY, "offline")
     sender.offer(reading())
     ears.wait(lambda: ears.on(AVAILABILITY) == ["online", "offline", "online"])
+    ears.wait(lambda: status(ears) == ("online", 0, 34))
+
+
+def status(ears: Listener) -> tuple[str, int | None, int | None]:
+    found = json.loads(ears.on(STATE)[-1])
+    return found["connection_status"], found["data_age"], found["pv_power"]
 
 
 def test_temperatures_and_their_unit_go_together(broker: Mosquitto, sink: Sinks) -> None:

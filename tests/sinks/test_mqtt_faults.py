@@ -184,7 +184,8 @@ def test_namesakes_that_throw_each_other_out_calm_down_and_say_so(broker: Mosqui
 
 def test_the_connection_survives_its_thread(broker: Mosquitto, ears: Listener, sink: Sinks, lines: list[str]) -> None:
     """paho's thread ends with any error it does not expect, while it goes on claiming to be connected."""
-    sender = sink(ROVER)
+    crashes: list[tuple[str, str]] = []
+    sender = sink(ROVER, on_crash=lambda name, error: crashes.append((name, str(error))))
     sender.offer(reading())
     ears.wait_for(STATE)
     connection: Connection = sender._connection
@@ -201,6 +202,7 @@ def test_the_connection_survives_its_thread(broker: Mosquitto, ears: Listener, s
     sender.offer(reading(ROVER, "controller", pv_power=77))
     ears.wait(lambda: any('"pv_power":77' in payload for payload in ears.on(STATE)), 25)
     assert warned(lines, "network thread", "starting it anew")
+    assert [(name, "had ended" in error) for name, error in crashes] == [("paho", True)]
 
 
 def test_a_mute_broker_neither_blocks_nor_hangs_the_end(tmp_path: Path, sink: Sinks) -> None:

@@ -87,6 +87,7 @@ def test_exactly_what_was_missed_comes_later_in_order_with_its_time(
         assert content["taken_at_epoch"] == BASE + 7
         assert content["topic"] == STATE
         assert content["__client"] == "RoverClient"
+        assert not {"connection_status", "data_age"} & set(content)  # they held for the moment of publishing
         assert not any(heard.retained for heard in ears.messages if heard.topic == REPLAY)
         assert replayed(ears, STATE)[-2:] == [40, 41]
     until(lambda: found.health()["mqtt_replay"]["waiting"] == 0)

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""The predecessor's second program. Reads the same configuration file as example.py and does what that does."""
+"""Be an ESPHome device for Home Assistant, without a broker: `python ha_proxy_example.py config.ini` (docs/home-assistant.md)."""
 
 import sys
 from pathlib import Path
 
-from renogybt.cli.run import main
+try:
+    from renogybt.cli.run import main
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"The package {error.name} is missing. Install what is needed with:  python3 -m pip install -r requirements.txt"
+    )
 
 if __name__ == "__main__":
-    sys.exit(main(beside=str(Path(__file__).resolve().parent)))
+    sys.exit(main(beside=str(Path(__file__).resolve().parent), esphome=True))

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from renogybt.config import load_parser
 from renogybt.errors import LinkError, RenogyError
-from renogybt.reading import Failure, Identity, LinkFigures, Reading
+from renogybt.reading import Failure, Identity, LinkFigures, Reading, Standing
 from renogybt.service.bridge import Bridge
 from renogybt.settings import Device, Settings
 from renogybt.sinks.document import document
@@ -35,9 +35,17 @@ class NoOutlets:
 
     def log_failure(self, failure: Failure) -> None: ...
 
+    def log_standing(self, standing: Standing) -> None: ...
+
     def log_figures(self, identity: Identity, figures: LinkFigures) -> None: ...
 
     def log_past(self, reading: Reading) -> None: ...
+
+    def supervise(self) -> list[str]:
+        return []
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        return {}
 
     def flush(self, timeout: float) -> str:
         return ""

@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from renogybt.worker import Worker
 
 
@@ -58,3 +60,59 @@ def test_wake_ends_the_wait() -> None:
         time.sleep(0.01)
     assert worker.rounds > before
     worker.stop()
+
+
+class Mortal(Worker):
+    """Ends its thread once, in the way nothing in a thread can catch."""
+
+    def __init__(self) -> None:
+        super().__init__("mortal")
+        self.rounds = 0
+        self.reached = threading.Event()
+
+    def step(self) -> float:
+        self.rounds += 1
+        if self.rounds == 2:
+            raise SystemExit
+        if self.rounds == 3:
+            self.reached.set()
+        return 0.001 if self.rounds < 3 else 60
+
+
+def ended(worker: Worker) -> None:
+    for _ in range(500):
+        if not worker.alive:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the thread did not end")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_dead_thread_is_revived_and_goes_on() -> None:
+    worker = Mortal()
+    worker.start()
+    ended(worker)
+    assert worker.revive()
+    assert worker.reached.wait(5)
+    assert worker.alive
+    assert not worker.revive()
+    assert worker.stop(5)
+
+
+def test_neither_a_stopped_nor_an_unborn_thread_is_revived() -> None:
+    worker = Counter()
+    assert not worker.revive()
+    worker.start()
+    assert worker.stop(5)
+    assert not worker.revive()
+    assert not worker.alive
+
+
+def test_the_heartbeat_is_that_of_the_last_round() -> None:
+    worker = Counter()
+    before = worker.heartbeat
+    time.sleep(0.02)
+    worker.start()
+    assert worker.reached.wait(5)
+    worker.stop()
+    assert before < worker.heartbeat <= time.monotonic()

@@ -9,32 +9,56 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
-from renogybt.errors import ConfigError
+from renogybt.errors import ConfigError, UserError
 from renogybt.reading import Reading
 from renogybt.settings import Settings
 from renogybt.version import __version__
 
+if TYPE_CHECKING:
+    from renogybt.service.bridge import Bridge
+    from renogybt.service.systemd import Notifier
+
 log = logging.getLogger("renogybt")
-EXIT_CONFIG = 2
+EXIT_CONFIG, EXIT_TAKEN = 2, 75
+HARD_LIMIT = 17.0
+"""Seconds from the first signal after which the process ends, whatever hangs, with exit code 1."""
+COMMANDS = {"release": "ask", "resume": "ask", "status": "ask", "free": "free", "esphome-key": "esphome_key"}
+"""First words of the command line that are no configuration file, and the file here that understands them."""
+EPILOG = """\
+commands, each with a --help of its own:
+  release DEVICE   let the phone app have a module for some minutes
+  resume DEVICE    read it again at once
+  status           how the running program does
+  free             disconnect modules that a killed program has left connected
+  esphome-key      make a key for the connection to Home Assistant without a broker
+
+Exit code: 0 all went well, 1 a device could not be read or a reading not delivered, 2 wrong configuration,
+75 this configuration is in use by another process.
+"""
 
 
-def main(argv: list[str] | None = None, beside: str = "") -> int:
-    """Returns 0 when all went well, 1 when a device or a receiver failed, 2 when the configuration cannot be used.
+def main(argv: list[str] | None = None, beside: str = "", esphome: bool = False) -> int:
+    """Returns 0 when all went well, 1 when a device or a receiver failed, 2 when the configuration cannot be used, 75 when
+    another process is using it.
 
-    `beside`: a file name given without a path is looked for in the current folder, then in this one.
+    `beside`: a file name given without a path is looked for in the current folder, then in this one. `esphome`: be an
+    ESPHome device for Home Assistant, whatever the configuration says.
     """
-    arguments = parse(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    if is_command(words):
+        command: int = import_module(f"renogybt.cli.{COMMANDS[words[0]]}").main(words, beside)
+        return command
+    arguments = parse(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    from renogybt.config import describe, load
-
     try:
-        path = locate(arguments.config, beside)
-        settings = replace(load(path, os.environ), file=path.name)
+        settings = settings_of(arguments.config, beside)
     except ConfigError as error:
         count = len(error.problems)
         print(f"{arguments.config} cannot be used ({count} problem{'s' if count > 1 else ''}):", file=sys.stderr)
@@ -43,11 +67,27 @@ def main(argv: list[str] | None = None, beside: str = "") -> int:
         return EXIT_CONFIG
     set_log_level(arguments.log_level or settings.data.log_level)
     if arguments.check:
+        from renogybt.config import describe
+
         print(describe(settings))
         return 0
-    del describe, load
     forget("renogybt.config")
-    return run(settings)
+    try:
+        return run(for_esphome(settings) if esphome else settings)
+    except UserError as error:
+        print(f"{arguments.config} cannot be used: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def for_esphome(settings: Settings) -> Settings:
+    """The same, as a program for ever with [home_assistant_proxy] switched on."""
+    proxy = replace(settings.home_assistant_proxy, enabled=True)
+    return replace(settings, home_assistant_proxy=proxy, data=replace(settings.data, enable_polling=True))
+
+
+def is_command(words: list[str]) -> bool:
+    """A configuration file may be called `status`; then the file is meant."""
+    return bool(words) and words[0] in COMMANDS and not Path(words[0]).is_file()
 
 
 def forget(room: str) -> None:
@@ -75,13 +115,22 @@ def parse(argv: list[str]) -> Arguments:
 
     parser = argparse.ArgumentParser(
         description="Read Renogy devices over Bluetooth and deliver the readings (MQTT, Home Assistant and more).",
-        epilog="Exit code: 0 all went well, 1 a device could not be read or a reading not delivered, 2 wrong configuration.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("config", nargs="?", default="config.ini", help="configuration file (default: config.ini)")
     parser.add_argument("--check", action="store_true", help="only check the configuration and show what is in force")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="overrides log_level")
     parser.add_argument("--version", action="version", version=f"renogybt {__version__}")
     return parser.parse_args(argv, Arguments())
+
+
+def settings_of(config: str, beside: str) -> Settings:
+    """Raises `ConfigError`."""
+    from renogybt.config import load
+
+    path = locate(config, beside)
+    return replace(load(path, os.environ), file=path.name)
 
 
 def locate(config: str, beside: str) -> Path:
@@ -99,19 +148,80 @@ def set_log_level(level: str) -> None:
 
 
 def run(settings: Settings) -> int:
-    """Run the bridge until it is done, or until SIGTERM or Ctrl-C."""
+    """Run the bridge until it is done, or until SIGTERM or Ctrl-C. No configuration is run twice at the same time."""
+    from renogybt.service.lock import Claims, Lock, place
+
+    path = place(settings)
+    lock = Lock(path) if path else None
+    if lock and not lock.take():
+        print(
+            f"{settings.file} is in use by process {lock.holder}, which has locked {lock.path}: a module has one partner "
+            "at a time. End that program first (if systemd runs it: sudo systemctl stop renogybt).",
+            file=sys.stderr,
+        )
+        return EXIT_TAKEN
+    claims = Claims(device.mac_addr or device.alias for device in settings.devices)
+    claims.warn()
+    try:
+        return bridged(settings)
+    finally:
+        claims.release()
+        if lock:
+            lock.release()
+
+
+def bridged(settings: Settings) -> int:
+    import faulthandler
+
     from renogybt.service.bridge import Bridge
 
-    if settings.home_assistant_proxy.enabled:
-        log.warning("[home_assistant_proxy] has no effect in this release; Home Assistant is reached through [mqtt]")
-    bridge = Bridge(settings, on_reading=lambda reading: show(reading, settings))
-
-    def stop(number: int, _: FrameType | None) -> None:
-        bridge.stop()
-
+    faulthandler.enable(2)  # systemd ends a program without a sign of life by SIGABRT: the log then shows where it hung
+    proxy = settings.home_assistant_proxy
+    if proxy.enabled and not proxy.with_renogy_client:
+        settings = replace(settings, devices=())
+    if proxy.enabled and not settings.data.enable_polling:
+        log.warning("[home_assistant_proxy] needs a program that runs for ever: set enable_polling = true in [data]")
+    bridge = Bridge(settings, on_reading=lambda reading: show(reading, settings), notifier=notifier())
+    ending = Ending(bridge)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, ending)
     return bridge.run()
+
+
+def notifier() -> Notifier:
+    """To systemd, if that started this process. Taken out of the environment, so that nobody else speaks in its name."""
+    from renogybt.service.systemd import Notifier
+
+    address, limit, pid = (os.environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"))
+    return Notifier(address, limit if pid in ("", str(os.getpid())) else "")
+
+
+class Ending:
+    """What SIGTERM and Ctrl-C do: the first asks the bridge to end, a second one ends the process at once.
+
+    From the first on the time runs: after `HARD_LIMIT` the process is ended from outside the interpreter, whatever hangs.
+    That also covers what Python itself does at its end, so the time runs on when the bridge has ended.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge, self._asked = bridge, 0
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        import faulthandler
+
+        self._asked += 1
+        if self._asked > 1:
+            self._at_once(number)
+        faulthandler.dump_traceback_later(HARD_LIMIT, exit=True, file=2)
+        self._bridge.stop()
+
+    def _at_once(self, number: int) -> NoReturn:
+        """Only the energy totals are saved; nothing else cannot be had again. A third signal does not wait even for that."""
+        try:
+            if self._asked == 2:
+                self._bridge.last_resort()
+        finally:
+            os._exit(128 + number)
 
 
 def show(reading: Reading, settings: Settings) -> None:

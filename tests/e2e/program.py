@@ -20,13 +20,15 @@ ROOT = Path(__file__).resolve().parents[2]
 class Program:
     """Starts at once; `with Program(folder, ini, fake) as program:` kills it at the end if it still runs."""
 
+    script = "example.py"
+
     def __init__(self, folder: Path, ini: str, fake: Fake | None, *arguments: str, **environment: str) -> None:
         self.folder = folder
         self.config = folder / "config.ini"
         self.config.write_text(ini, "utf-8")
         led = fake.env() if fake else {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={folder}/no-bus"}
         self._process = subprocess.Popen(
-            [sys.executable, "example.py", str(self.config), *arguments],
+            [sys.executable, self.script, str(self.config), *arguments],
             cwd=ROOT,
             env={**os.environ, **led, "PYTHONUNBUFFERED": "1", **environment},
             stdout=subprocess.PIPE,

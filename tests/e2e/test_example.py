@@ -423,7 +423,7 @@ def test_it_stops_within_ten_seconds_whatever_hangs(
         ears.wait_for("solar/state/bridge/availability", "offline")
 
 
-def test_what_this_release_does_not_do_is_said(tmp_path: Path) -> None:
+def test_a_single_run_says_that_it_is_no_device_for_home_assistant(tmp_path: Path) -> None:
     with Program(tmp_path, ROVER + data(False) + "[home_assistant_proxy]\nenabled = true\n", None) as program:
         assert program.ended() == 1
-        assert "[home_assistant_proxy] has no effect in this release" in program.output
+        assert "set enable_polling = true in [data]" in program.output

@@ -56,3 +56,75 @@ def test_every_turn_lies_on_the_grid_of_its_period(period: float, lengths: list[
         turns = due / period
         assert abs(turns - round(turns)) < 1e-6
         now = due
+
+
+def test_after_failures_the_pauses_grow_and_one_success_returns_to_the_grid() -> None:
+    schedule = Schedule(retry=5, jitter=lambda: 1.0)
+    schedule.add("roof", 60, first=0)
+    now, pauses = 0.0, []
+    for _ in range(6):
+        assert schedule.begin_due(now) == ["roof"]
+        now += 2
+        schedule.ended("roof", now, failed=True)
+        due = schedule.next_due() or 0
+        assert schedule.begin_due(due - 0.01) == []
+        pauses.append(due - now)
+        now = due
+    assert pauses == [5, 10, 20, 30, 30, 30]
+    assert schedule.begin_due(now) == ["roof"]
+    schedule.ended("roof", now)
+    assert schedule.failures("roof") == 0
+    assert (schedule.next_due() or 0) % 60 == 0
+
+
+def test_a_failing_device_backs_off_alone() -> None:
+    schedule = Schedule(retry=5, jitter=lambda: 1.0)
+    schedule.add("gone", 1, first=0)
+    schedule.add("there", 1, first=0)
+    schedule.begin_due(0)
+    schedule.ended("gone", 0.5, failed=True)
+    schedule.ended("there", 0.5)
+    for turn in range(1, 5):
+        assert schedule.begin_due(turn) == ["there"]
+        schedule.ended("there", turn + 0.5)
+    assert sorted(schedule.begin_due(5.5)) == ["gone", "there"]
+
+
+def test_what_failed_together_does_not_try_again_together() -> None:
+    schedule = Schedule(retry=5)
+    for number in range(50):
+        schedule.add(str(number), 60, first=0)
+    for name in schedule.begin_due(0):
+        schedule.ended(name, 0, failed=True)
+    early, late = schedule.begin_due(3.99), schedule.begin_due(6.01)
+    assert early == []
+    assert len(late) == 50
+    for name in late:
+        schedule.ended(name, 7, failed=True)
+    assert 0 < len(schedule.begin_due(17)) < 50
+
+
+def test_a_hint_that_all_is_well_again_brings_waiting_turns_forward_but_not_held_ones() -> None:
+    schedule = Schedule(retry=5, jitter=lambda: 1.0)
+    for name in ("failed", "held", "fine"):
+        schedule.add(name, 60, first=0)
+    for name in schedule.begin_due(0):
+        schedule.ended(name, 1, failed=name == "failed")
+    schedule.hold("held", 600)
+    schedule.hasten(2)
+    assert schedule.begin_due(2) == ["failed"]
+    schedule.ended("failed", 3, failed=True)
+    assert schedule.begin_due(7.9) == []
+    assert schedule.begin_due(8) == ["failed"]
+
+
+def test_a_held_name_has_its_turn_when_the_time_is_over_and_not_before() -> None:
+    schedule = Schedule(retry=5, jitter=lambda: 1.0)
+    schedule.add("module", 10, first=0)
+    assert schedule.begin_due(0) == ["module"]
+    schedule.hold("module", 600)  # while it is being read
+    schedule.ended("module", 1, failed=True)
+    assert schedule.begin_due(599) == []
+    assert schedule.begin_due(600) == ["module"]
+    schedule.ended("module", 601)
+    assert schedule.next_due() == 610

@@ -1,0 +1,1 @@
+"""An ESPHome node: the readings to Home Assistant without a broker, by the ESPHome native API."""

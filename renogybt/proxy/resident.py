@@ -1,0 +1,60 @@
+"""The ESPHome node as the program runs it: in the radio thread's event loop, and in the next one when that is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, cast
+
+from renogybt.errors import UserError
+from renogybt.proxy.node import EsphomeNode
+from renogybt.reading import Identity
+from renogybt.settings import Settings
+
+log = logging.getLogger(__name__)
+AGAIN = 30.0
+"""Seconds until the next attempt to open the port."""
+
+
+class Resident:
+    """Node and Bluetooth proxy. Implements `ble.thread.Resident`. Raises `UserError` when the extra is not installed.
+
+    `lend_radio` false: without Bluetooth proxy, because there is no Bluetooth (the simulator).
+    """
+
+    def __init__(self, settings: Settings, identities: Iterable[Identity], lend_radio: bool = True) -> None:
+        self._settings, self._lend_radio = settings, lend_radio
+        self.node = EsphomeNode(settings, identities)
+        self._said = ""
+
+    async def live(self, radio: Any) -> None:
+        """Open port and proxy; a port that is taken is asked for again until it can be had."""
+        self.node.proxy = await self._relay(radio) if self._lend_radio else None
+        while True:
+            try:
+                await self.node.start()
+            except UserError as error:
+                if str(error) != self._said:
+                    self._said = str(error)
+                    log.error("%s; trying again every %.0f s", error, AGAIN)
+                await asyncio.sleep(AGAIN)
+            else:
+                return
+
+    async def close(self) -> None:
+        await self.node.close()
+        if self.node.proxy is not None:
+            await cast(Any, self.node.proxy).close()
+
+    def abandon(self) -> None:
+        self.node.abandon()
+
+    async def _relay(self, radio: Any) -> Any:
+        from renogybt.proxy.bluetooth import BluetoothRelay
+
+        options = self._settings.home_assistant_proxy
+        adapters = [device.adapter for device in self._settings.devices if device.adapter]
+        relay = BluetoothRelay(options, adapters[0] if adapters else "")
+        await relay.start(radio, lambda: self.node.sessions)
+        return relay

@@ -1,0 +1,181 @@
+"""`python ha_proxy_example.py config.ini`: Home Assistant's own client sees the devices, without a broker and beside one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, EntityState, SensorInfo
+
+from tests.e2e.program import Program
+from tests.e2e.test_example import HUB, data, latest, mqtt, nothing_left
+from tests.peers.bluez import scenarios as scene
+from tests.peers.fixtures import FakeBlueZ
+from tests.peers.mosquitto import Listener, Mosquitto, free_port
+
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
+
+class Proxy(Program):
+    script = "ha_proxy_example.py"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield broker
+
+
+def node(port: int, **more: object) -> str:
+    options = {"native_api_port": port, "mdns_ip": "127.0.0.1", **more}
+    return "[home_assistant_proxy]\n" + "".join(f"{key} = {value}\n" for key, value in options.items())
+
+
+class Seen:
+    """What the client was told: entities by name of device and entity, and their states."""
+
+    def __init__(self) -> None:
+        self.devices: dict[int, str] = {}
+        self.entities: dict[tuple[int, int], EntityInfo] = {}
+        self.states: dict[tuple[int, int], EntityState] = {}
+
+    def value(self, device: str, key: str) -> Any:
+        for place, entity in self.entities.items():
+            if self.devices[place[0]] == device and entity.object_id == key:
+                state = self.states.get(place)
+                return None if state is None or state.missing_state else state.state  # type: ignore[attr-defined]
+        raise AssertionError(f"{device} has no {key}; there are {sorted(e.object_id for e in self.entities.values())}")
+
+    @property
+    def keys(self) -> dict[tuple[str, str], int]:
+        return {(self.devices[place[0]], entity.object_id): place[1] for place, entity in self.entities.items()}
+
+
+async def client(port: int, key: str = "") -> APIClient:
+    """As Home Assistant does, it comes again until it is let in."""
+    while True:
+        api = APIClient("127.0.0.1", port, None, client_info="test", noise_psk=key or None)
+        try:
+            await api.connect(login=True)
+        except APIConnectionError:
+            await asyncio.sleep(0.1)
+        else:
+            return api
+
+
+async def look(api: APIClient, enough: Callable[[Seen], bool], seconds: float = 30) -> Seen:
+    seen = Seen()
+    info = await api.device_info()
+    seen.devices = {0: "", **{device.device_id: device.name for device in info.devices}}
+    found, _ = await api.list_entities_services()
+    seen.entities = {(entity.device_id, entity.key): entity for entity in found}
+    api.subscribe_states(lambda state: seen.states.__setitem__((state.device_id, state.key), state))
+    async with asyncio.timeout(seconds):
+        while not enough(seen):
+            await asyncio.sleep(0.02)
+    return seen
+
+
+def run(work: Awaitable[Any], seconds: float = 60) -> Any:
+    async def bounded() -> Any:
+        async with asyncio.timeout(seconds):
+            return await work
+
+    return asyncio.run(bounded())
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_four_batteries_with_and_without_a_broker(
+    fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, key: str
+) -> None:
+    fake = fake_bluez(scene.scenario(scene.batteries()))
+    port = free_port()
+    ini = HUB + data(False) + mqtt(broker) + node(port, encryption_key=key)
+    with Listener(broker.port) as ears, Proxy(tmp_path, ini, fake) as program:
+        latest(ears, "solar/state/hub_combined")
+
+        async def work() -> Seen:
+            api = await client(port, key)
+            seen = await look(
+                api, lambda seen: sum(not s.missing_state for s in seen.states.values() if hasattr(s, "missing_state")) > 55
+            )
+            await api.disconnect()
+            return seen
+
+        seen = run(work())
+        assert len(seen.entities) >= 55
+        for pack in scene.PACKS:
+            name = f"hub {pack.unit}"
+            assert seen.value(name, "voltage") == pytest.approx(pack.voltage, abs=0.001)
+            assert seen.value(name, "current") == pytest.approx(pack.current, abs=0.001)
+            assert seen.value(name, "remaining_charge") == pytest.approx(pack.remaining, abs=0.001)
+        assert seen.value("hub combined", "bank_current") == pytest.approx(sum(p.current for p in scene.PACKS), abs=0.001)
+        energy = [e for e in seen.entities.values() if isinstance(e, SensorInfo) and "charged_energy" in e.object_id]
+        assert energy
+        assert {entity.unit_of_measurement for entity in energy} == {"kWh"}
+        code, took = program.end()
+        assert code == 0
+        assert took < 10
+    nothing_left(fake)
+    with Proxy(tmp_path, ini, fake) as program:
+
+        async def again() -> Seen:
+            api = await client(port, key)
+            return await look(api, lambda seen: len(seen.states) > 55)
+
+        assert run(again()).keys == seen.keys
+        assert program.end()[0] == 0
+
+
+def test_a_silent_device_has_no_values_and_comes_back(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    port = free_port()
+    ini = f"[device]\nmac_addr = {scene.CONTROLLER}\nalias = rover\n" + data(True) + node(port)
+    ini += (
+        "[availability]\nstale_seconds = 3\noffline_seconds = 6\n[bluetooth]\ndiscovery_timeout = 1\ndiscovery_retries = 1\n"
+    )
+    with Proxy(tmp_path, ini, fake) as program:
+
+        async def work() -> None:
+            def volts(seen: Seen) -> Any:
+                return seen.value("rover", "battery_voltage")
+
+            while True:  # the client is asked to come again when the entities are known
+                api = await client(port)
+                seen = await look(api, lambda seen: True)
+                if any(entity.object_id == "battery_voltage" for entity in seen.entities.values()):
+                    break
+                await api.disconnect()
+                await asyncio.sleep(0.2)
+            async with asyncio.timeout(40):
+                while volts(seen) is None:
+                    await asyncio.sleep(0.05)
+                assert volts(seen) == pytest.approx(14.4, abs=0.001)
+                fake.module(scene.CONTROLLER, advertising=False, connect_s=3600)
+                fake.drop_link(scene.CONTROLLER)
+                while volts(seen) is not None:
+                    await asyncio.sleep(0.05)
+                fake.module(scene.CONTROLLER, advertising=True, connect_s=0.1)
+                while volts(seen) is None:
+                    await asyncio.sleep(0.05)
+            assert volts(seen) == pytest.approx(14.4, abs=0.001)
+            await api.disconnect()
+
+        run(work())
+        assert program.end()[0] == 0
+
+
+def test_a_port_that_is_taken_is_said_and_had_later(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    import socket
+
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    ini = f"[device]\nmac_addr = {scene.CONTROLLER}\nalias = rover\n" + data(True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with Proxy(tmp_path, ini + node(port), fake) as program:
+            program.says(str(port))
+            program.says("rover_255 =>")
+            assert program.end()[0] == 0

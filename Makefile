@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test soak lint bench docs clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -17,6 +17,10 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready
 	./scripts/test-peers.sh
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.ready
+	./scripts/test-peers.sh
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1) $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -6,10 +6,11 @@ import argparse
 import logging
 import sys
 
-from benchmarks import history, hub, outlets
+from benchmarks import esphome, history, hub, outlets, recovery
 from benchmarks.report import TABLE, Figure, machine
 
-YEARS, HUB = "Years of history", "Four batteries behind a hub"
+YEARS, HUB, RECOVERY = "Years of history", "Four batteries behind a hub", "Recovery after faults"
+ESPHOME = "Home Assistant without a broker"
 
 
 def main() -> int:
@@ -22,6 +23,8 @@ def main() -> int:
     groups = {title: list(group()) for title, group in outlets.GROUPS.items()}
     groups[YEARS] = list(history.measure())
     groups[HUB] = list(hub.measure(wish.seconds))
+    groups[ESPHOME] = list(esphome.figures())
+    groups[RECOVERY] = list(recovery.figures())
     figures = [figure for group in groups.values() for figure in group]
     width = max(len(figure.name) for figure in figures)
     for title, group in groups.items():

@@ -5,6 +5,7 @@ import configparser
 import logging
 import re
 import shlex
+import signal
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,23 +14,27 @@ from typing import Any, get_args
 import pytest
 
 from renogybt import devices
-from renogybt.cli import run
+from renogybt.cli import ask, free, run
 from renogybt.config import load
 from renogybt.config.environment import keys
 from renogybt.config.options import SECTIONS, base, options
 from renogybt.errors import ConfigError
-from renogybt.settings import DeviceType
+from renogybt.settings import DeviceType, Watchdog
 from renogybt.sinks.link import LINK_ROWS
+from renogybt.sinks.standing import STATUS_ROWS
 from tests.test_house import PACKAGE, RANKS, ROOT
 
 README, HELP, PLAN = ROOT / "README.md", ROOT / "docs/troubleshooting.md", ROOT / "docs/architecture.md"
-OPTIMIZATIONS = ROOT / "OPTIMIZATIONS.md"
+OPTIMIZATIONS, FAILING = ROOT / "OPTIMIZATIONS.md", ROOT / "docs/resilience.md"
 UNIT, CRON = ROOT / "deploy/renogybt.service", ROOT / "deploy/renogybt-cron.txt"
+POLKIT = ROOT / "deploy/50-renogybt.rules"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-WRITTEN = [README, HELP, PLAN, OPTIMIZATIONS, ROOT / "CHANGELOG.md"]
+WRITTEN = [README, HELP, FAILING, PLAN, OPTIMIZATIONS, ROOT / "CHANGELOG.md"]
 """Pages written by hand; the others are made by the program."""
 OF_OTHERS = ("externally-managed-environment", "org.freedesktop.DBus.Error.AccessDenied")
 """Messages on the troubleshooting page that pip and D-Bus print, not this program."""
+COMMANDS = {"sudo", "journalctl", "systemctl", "rfkill", "grep", "wifi.powersave"}
+"""What a quotation on the page on failing begins with that is a line to type, no message."""
 SMALLEST = "[device]\nmac_addr = 80:6F:B0:0F:12:34\n"
 
 
@@ -96,7 +101,12 @@ def test_every_call_of_the_program_is_understood() -> None:
     for page, line in found:
         words = shlex.split(re.split(r"example\.py", line, maxsplit=1)[1].split(">")[0].rstrip("2 "))
         try:
-            run.parse(words)
+            if not run.is_command(words):
+                run.parse(words)
+            elif words[0] == "free":
+                free.parser().parse_args(words[1:])
+            else:
+                ask.parser().parse_args(words)
         except SystemExit:
             pytest.fail(f"{page}: {line}")
 
@@ -105,19 +115,22 @@ def test_every_call_of_the_program_is_understood() -> None:
 def test_command_line_options_exist(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run.parse(["--help"])
+    for command in ("release", "resume", "status"):
+        with pytest.raises(SystemExit):
+            ask.parser().parse_args([command, "--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) | {"--break-system-packages"}
     named = {span.split()[0] for span in spans(prose(path)) if span.startswith("--")}
     assert named <= known
 
 
-@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
 def test_configuration_sections_exist(path: Path) -> None:
     named = {span[1:-1] for span in spans(prose(path)) if re.fullmatch(r"\[[a-z_.A-Z]+\]", span)}
     assert named
     assert {base(name) for name in named} <= set(SECTIONS)
 
 
-@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
 def test_settings_in_backticks_are_accepted(path: Path, tmp_path: Path) -> None:
     """`option = value` fits at least one section."""
     named = [span for span in spans(prose(path)) if re.fullmatch(r"[a-z_]+ = \S.*", span)]
@@ -139,10 +152,10 @@ def loads(setting: str, section: str, folder: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("path", [README, HELP, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
 def test_names_in_backticks_exist(path: Path) -> None:
     """Whatever looks like a name (`pv_power`, `poll_interval`) is an option, a published value, or in the example."""
-    known = published(*devices.FAMILIES, "bank:48,49") | {row.key for row in LINK_ROWS}
+    known = published(*devices.FAMILIES, "bank:48,49") | {row.key for row in (*LINK_ROWS, *STATUS_ROWS)}
     known |= {key for name in SECTIONS for key in keys(name)}
     known |= set(re.findall(r"\w+", "\n".join(blocks(README, "python")))) | set(get_args(DeviceType)) | {"set_load"}
     named = {span for span in spans(prose(path)) if re.fullmatch(r"[A-Za-z]+[0-9]*(_[A-Za-z0-9]+)+", span)}
@@ -219,8 +232,19 @@ def test_clients_and_methods_named_in_the_readme_exist() -> None:
 def test_exit_codes() -> None:
     from renogybt.service import bridge
 
-    codes = [int(code) for code in re.findall(r"^\| (\d) \|", section_of(README, "Exit codes"), re.M)]
-    assert codes == [bridge.EXIT_OK, bridge.EXIT_FAILED, run.EXIT_CONFIG]
+    rows = re.findall(r"^\| (\d[\d, ]*) \|", section_of(README, "Exit codes"), re.M)
+    codes = [int(code) for row in rows for code in row.split(",")]
+    signals = [128 + number for number in (signal.SIGINT, signal.SIGTERM)]
+    assert codes == [bridge.EXIT_OK, bridge.EXIT_FAILED, run.EXIT_CONFIG, ask.EXIT_NOBODY, run.EXIT_TAKEN, *signals]
+    assert f"ended after {run.HARD_LIMIT:g} seconds" in section_of(README, "Exit codes")
+
+
+def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.parse(["--help"])
+    text = capsys.readouterr().out
+    for command in run.COMMANDS:
+        assert re.search(rf"^  {command} ", text, re.M), command
 
 
 # The page on optimizations
@@ -280,11 +304,43 @@ def test_messages_on_the_troubleshooting_page_are_printed_by_the_program() -> No
     messages = [message for message in messages if " " in message]
     assert len(messages) > 40
     for message in messages:
-        if any(foreign in message for foreign in OF_OTHERS):
-            continue
-        pieces = [piece for piece in re.split(r"\s*…\s*", message) if piece]
-        pattern = re.compile(".*".join(re.escape(piece) for piece in pieces), re.S)
-        assert any(pattern.search(text) for text in known), f"nothing in the program says: {message}"
+        if not any(foreign in message for foreign in OF_OTHERS):
+            assert said(message, known), f"nothing in the program says: {message}"
+
+
+def said(message: str, known: list[str]) -> bool:
+    """Whether a text of the program has the pieces of `message` between its … in this order."""
+    pieces = [piece for piece in re.split(r"\s*…\s*", message) if piece]
+    pattern = re.compile(".*".join(re.escape(piece) for piece in pieces), re.S)
+    return any(pattern.search(text) for text in known)
+
+
+# The page on failing
+
+
+def test_messages_on_the_page_on_failing_are_printed_by_the_program() -> None:
+    known = templates()
+    quoted = [span for span in spans(prose(FAILING)) if " " in span and not re.match(r"[a-z_]+ = |[a-z.]+ = ", span)]
+    messages = [span for span in quoted if span.split()[0] not in COMMANDS]
+    assert len(messages) > 25
+    for message in messages:
+        assert said(message, known), f"nothing in the program says: {message}"
+
+
+def test_the_figures_on_the_page_on_failing_are_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "config.ini"
+    file.write_text(SMALLEST, "utf-8")
+    settings = load(file)
+    limits, bluetooth, watchdog = settings.availability, settings.bluetooth, settings.watchdog
+    named = dict(span.split(" = ") for span in spans(prose(FAILING)) if re.fullmatch(r"[a-z_]+ = [0-9]+", span))
+    for part in (limits, bluetooth, watchdog, settings.mqtt):
+        for name in named.keys() & set(part.__struct_fields__) - {"connection_timeout"}:
+            assert getattr(part, name) == float(named.pop(name)), name
+    assert set(named) == {"connection_timeout"}
+    text = " ".join(FAILING.read_text("utf-8").split())
+    minutes = [f"{seconds / 60:g}" for seconds in (limits.stale_seconds, limits.offline_seconds)]
+    assert f"| {minutes[0]} to {minutes[1]} minutes |" in text
+    assert f"Within {run.HARD_LIMIT + 1:g} seconds" in text
 
 
 # The architecture page
@@ -344,11 +400,14 @@ def test_the_unit_file_has_what_keeps_the_program_running() -> None:
     wanted = {
         "Unit": {"StartLimitIntervalSec": "0"},
         "Service": {
-            "Type": "simple",
+            "Type": "notify",
+            "NotifyAccess": "main",
+            "WatchdogSec": "120",
             "User": "renogybt",
             "SupplementaryGroups": "bluetooth",
             "WorkingDirectory": "/opt/renogybt",
             "ExecStart": "/opt/renogybt/.venv/bin/python example.py config.ini",
+            "ExecStopPost": "-/opt/renogybt/.venv/bin/python example.py free --config config.ini",
             "Restart": "always",
             "RestartSec": "5",
             "RestartPreventExitStatus": str(run.EXIT_CONFIG),
@@ -364,12 +423,39 @@ def test_the_unit_file_has_what_keeps_the_program_running() -> None:
         assert {"bluetooth.service", "network-online.target"} <= set(found["Unit"][key].split())
 
 
+def test_systemd_waits_longer_than_the_program_needs() -> None:
+    from renogybt.service.systemd import LONGEST_INTERVAL, RECYCLING_LIMIT
+
+    service = unit()["Service"]
+    assert float(service["TimeoutStopSec"]) > run.HARD_LIMIT + 1
+    assert float(service["TimeoutStopSec"]) > free.LIMIT + 1
+    assert float(service["WatchdogSec"]) >= RECYCLING_LIMIT + 2 * LONGEST_INTERVAL
+
+
 def test_the_unit_file_lets_the_program_do_its_work() -> None:
     service = unit()["Service"]
+    assert "PrivateDevices" not in service  # with it there is no /dev/rfkill
+    assert service["DeviceAllow"] == f"{Watchdog().rfkill} rw"
+    assert service["ExecStartPre"].startswith("-+")  # as root, and no harm without the program
     assert service["ReadWritePaths"] == service["WorkingDirectory"]  # config.ini names energy_totals.json without a path
     assert {"AF_UNIX", "AF_INET", "AF_INET6"} <= set(service["RestrictAddressFamilies"].split())  # D-Bus and broker
     assert "Requires" not in unit()["Unit"]  # a restart of BlueZ must not end the bridge
     assert "MemoryDenyWriteExecute" not in service  # foreign-function libraries need such pages
+
+
+def test_the_polkit_rule_allows_one_thing_to_one_user() -> None:
+    text = "".join(line for line in POLKIT.read_text("utf-8").splitlines(True) if not line.startswith("//"))
+    assert set(re.findall(r'"([^"]+)"', text)) == {
+        "org.freedesktop.systemd1.manage-units",
+        "unit",
+        "bluetooth.service",
+        "verb",
+        "restart",
+        unit()["Service"]["User"],
+    }
+    assert text.count("&&") == 3
+    assert "||" not in text
+    assert text.count("polkit.Result.YES") == 1
 
 
 @pytest.mark.parametrize("path", [UNIT, CRON], ids=page_name)
@@ -385,6 +471,6 @@ def test_the_crontab_line_is_one() -> None:
     assert "flock -n" in lines[0]
 
 
-@pytest.mark.parametrize("path", [*PAGES, UNIT, CRON, ROOT / "config.ini"], ids=page_name)
+@pytest.mark.parametrize("path", [*PAGES, UNIT, CRON, POLKIT, ROOT / "config.ini"], ids=page_name)
 def test_no_paths_of_a_development_machine(path: Path) -> None:
     assert not re.search(r"/(work|tmp|root|home|Users)/\w", path.read_text("utf-8"))

@@ -9,7 +9,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "renogybt"
 RANKS = {
     "breaker": 0,
+    "command": 0,
     "errors": 0,
+    "incident": 0,
     "reading": 0,
     "settings": 0,
     "worker": 0,
@@ -42,6 +44,11 @@ ONLY_IN = {
     "urllib3": {"sinks"},
     "configparser": {"config", "clients", "data_logger"},
     "amqtt": {"simulator.broker"},
+    "aioesphomeapi": {"proxy"},
+    "cryptography": {"proxy"},
+    "ifaddr": {"proxy"},
+    "noise": {"proxy"},
+    "zeroconf": {"proxy"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,51 @@
+"""Links that break again and again, as they do beside a busy Wi-Fi (F19)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from random import Random
+
+from tests.faults.catalogue import fault
+from tests.faults.house import House, Part
+from tests.faults.truth import Told, rover
+from tests.peers.bluez import scenarios as scene
+
+ADDRESSES = tuple(f"60:98:66:ED:FC:{number}1" for number in range(1, 6))
+SHARE = 0.99
+"""Of the readings that are due, so many succeed."""
+SECONDS, PROBABILITY, SEED = 12, 0.15, 19
+
+
+def told(address: str) -> Told:
+    held = rover()
+    return Told(f"c{address[-2:]}_255", address, held.unit, held.values, held.register, held.key)
+
+
+def part(address: str) -> Part:
+    alias = f"c{address[-2:]}"
+    options = {"mac_addr": address, "type": "RNG_CTRL", "device_id": 255, "alias": alias}
+    return Part(alias, lambda: scene.controller(address=address, mtu=23), lambda: [told(address)], options)
+
+
+@fault("F19", within=5)
+def test_links_break_at_random(tmp_path: Path, within: float) -> None:
+    """A reading whose link breaks makes a new one and goes on; hardly any is lost. Five modules, a reading each second."""
+    dice = Random(SEED)
+    with House(tmp_path, *(part(address) for address in ADDRESSES)) as house:
+        began = time.monotonic()
+        for address in ADDRESSES:
+            for request in range(2 * SECONDS):
+                if dice.random() < PROBABILITY:
+                    house.fake.quirk(address, None, "drop", times=1, skip=request)
+        time.sleep(SECONDS)
+        seconds = time.monotonic() - began
+        states = [state for told in house.told for state in house.states(told.label, began)]
+        for address in ADDRESSES:
+            house.fake.clear_quirks(address)
+        broken = [event for event in house.fake.events("disconnected") if event["why"] == "dropped"]
+        failed = [state for state in states if state.get("connection_status", "online") != "online"]
+        assert len(broken) >= 6, "nothing was tested"
+        assert len(failed) <= (1 - SHARE) * len(states), f"{len(failed)} of {len(states)} failed, {len(broken)} breaks"
+        assert len(states) - len(failed) >= SHARE * (seconds - 2) * len(ADDRESSES)
+        house.recovers(within)

@@ -28,7 +28,7 @@ class Breaker:
 
     def wait(self, now: float) -> float:
         """Seconds until `allow` may say yes; 0 when it may now."""
-        return 0.0 if self._open_until is None else max(0.0, self._open_until - now)
+        return 0.0 if self._open_until is None else min(self._pause, max(0.0, self._open_until - now))
 
     def allow(self, now: float) -> bool:
         """Whether a call may go out. Whoever hears yes reports `succeeded` or `failed` (or `abandoned`) afterwards."""

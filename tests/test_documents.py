@@ -14,27 +14,31 @@ from typing import Any, get_args
 import pytest
 
 from renogybt import devices
-from renogybt.cli import ask, free, run
+from renogybt.cli import ask, esphome_key, free, run
 from renogybt.config import load
 from renogybt.config.environment import keys
 from renogybt.config.options import SECTIONS, base, options
 from renogybt.errors import ConfigError
-from renogybt.settings import DeviceType, Watchdog
+from renogybt.protocol.table import label_of
+from renogybt.proxy.nameplate import nameplate
+from renogybt.settings import Availability, Data, DeviceType, HomeAssistantProxy, Settings, Watchdog
+from renogybt.settings.via import parsed
 from renogybt.sinks.link import LINK_ROWS
 from renogybt.sinks.standing import STATUS_ROWS
 from tests.test_house import PACKAGE, RANKS, ROOT
 
 README, HELP, PLAN = ROOT / "README.md", ROOT / "docs/troubleshooting.md", ROOT / "docs/architecture.md"
 OPTIMIZATIONS, FAILING = ROOT / "OPTIMIZATIONS.md", ROOT / "docs/resilience.md"
+HOME = ROOT / "docs/home-assistant.md"
 UNIT, CRON = ROOT / "deploy/renogybt.service", ROOT / "deploy/renogybt-cron.txt"
 POLKIT = ROOT / "deploy/50-renogybt.rules"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-WRITTEN = [README, HELP, FAILING, PLAN, OPTIMIZATIONS, ROOT / "CHANGELOG.md"]
+WRITTEN = [README, HELP, FAILING, HOME, PLAN, OPTIMIZATIONS, ROOT / "CHANGELOG.md"]
 """Pages written by hand; the others are made by the program."""
 OF_OTHERS = ("externally-managed-environment", "org.freedesktop.DBus.Error.AccessDenied")
 """Messages on the troubleshooting page that pip and D-Bus print, not this program."""
-COMMANDS = {"sudo", "journalctl", "systemctl", "rfkill", "grep", "wifi.powersave"}
-"""What a quotation on the page on failing begins with that is a line to type, no message."""
+COMMANDS = {"sudo", "journalctl", "systemctl", "rfkill", "grep", "hostname", "wifi.powersave"}
+"""What a quotation on the pages on failing and on Home Assistant begins with that is a line to type, no message."""
 SMALLEST = "[device]\nmac_addr = 80:6F:B0:0F:12:34\n"
 
 
@@ -69,12 +73,12 @@ def published(*kinds: str) -> set[str]:
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """(page, line) of every line in a code block or in backticks that calls example.py."""
+    """(page, line) of every line in a code block or in backticks that calls one of the two programs."""
     for path in (*WRITTEN, UNIT, CRON):
         text = path.read_text("utf-8")
         lines = spans(prose(path)) if path.suffix == ".md" else text.splitlines()
         for line in (*lines, *(line for block in blocks(path, "sh") for line in block.splitlines())):
-            if re.search(r"python3? example\.py", line) and not line.startswith("#"):
+            if re.search(r"python3? (ha_proxy_)?example\.py", line) and not line.startswith("#"):
                 yield page_name(path), line
 
 
@@ -102,9 +106,11 @@ def test_every_call_of_the_program_is_understood() -> None:
         words = shlex.split(re.split(r"example\.py", line, maxsplit=1)[1].split(">")[0].rstrip("2 "))
         try:
             if not run.is_command(words):
-                run.parse(words)
+                assert run.parse(words).config.endswith(".ini"), f"{page}: {line}"
             elif words[0] == "free":
                 free.parser().parse_args(words[1:])
+            elif words[0] == "esphome-key":
+                assert esphome_key.main(words) == 0
             else:
                 ask.parser().parse_args(words)
         except SystemExit:
@@ -123,14 +129,14 @@ def test_command_line_options_exist(path: Path, capsys: pytest.CaptureFixture[st
     assert named <= known
 
 
-@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, HOME, OPTIMIZATIONS], ids=page_name)
 def test_configuration_sections_exist(path: Path) -> None:
     named = {span[1:-1] for span in spans(prose(path)) if re.fullmatch(r"\[[a-z_.A-Z]+\]", span)}
     assert named
     assert {base(name) for name in named} <= set(SECTIONS)
 
 
-@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, HOME, OPTIMIZATIONS], ids=page_name)
 def test_settings_in_backticks_are_accepted(path: Path, tmp_path: Path) -> None:
     """`option = value` fits at least one section."""
     named = [span for span in spans(prose(path)) if re.fullmatch(r"[a-z_]+ = \S.*", span)]
@@ -152,7 +158,7 @@ def loads(setting: str, section: str, folder: Path) -> bool:
     return True
 
 
-@pytest.mark.parametrize("path", [README, HELP, FAILING, OPTIMIZATIONS], ids=page_name)
+@pytest.mark.parametrize("path", [README, HELP, FAILING, HOME, OPTIMIZATIONS], ids=page_name)
 def test_names_in_backticks_exist(path: Path) -> None:
     """Whatever looks like a name (`pv_power`, `poll_interval`) is an option, a published value, or in the example."""
     known = published(*devices.FAMILIES, "bank:48,49") | {row.key for row in (*LINK_ROWS, *STATUS_ROWS)}
@@ -192,7 +198,7 @@ def test_ids_for_a_device_alone_are_those_the_program_tries() -> None:
         assert {int(number) for number in row[1].split(",")} <= set(devices.family(kind).units), name
 
 
-@pytest.mark.parametrize("text", [*blocks(README, "ini"), *blocks(OPTIMIZATIONS, "ini")])
+@pytest.mark.parametrize("text", [*blocks(README, "ini"), *blocks(OPTIMIZATIONS, "ini"), *blocks(HOME, "ini")])
 def test_example_configurations_load(text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "config.ini"
     file.write_text(text, "utf-8")
@@ -251,10 +257,10 @@ def test_every_command_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_every_measured_group_has_its_part_and_its_table() -> None:
-    from benchmarks.__main__ import HUB, YEARS
+    from benchmarks.__main__ import ESPHOME, HUB, YEARS
     from benchmarks.outlets import GROUPS
 
-    for title in (*GROUPS, YEARS, HUB):
+    for title in (*GROUPS, YEARS, HUB, ESPHOME):
         assert "| What | Measured | Promised | How |" in section_of(OPTIMIZATIONS, title), title
 
 
@@ -343,6 +349,56 @@ def test_the_figures_on_the_page_on_failing_are_the_defaults(tmp_path: Path) -> 
     assert f"Within {run.HARD_LIMIT + 1:g} seconds" in text
 
 
+# The page on Home Assistant
+
+
+def test_messages_on_the_page_on_home_assistant_are_printed_by_the_program() -> None:
+    known = templates()
+    quoted = [span for span in spans(prose(HOME)) if " " in span and not re.match(r"[a-z_]+ =", span)]
+    messages = [span for span in quoted if span.split()[0] not in COMMANDS]
+    assert len(messages) > 20
+    for message in messages:
+        assert said(message, known), f"nothing in the program says: {message}"
+
+
+def test_names_in_quotes_on_the_page_on_home_assistant_exist() -> None:
+    """Entities, the bridge, what Home Assistant shows, and headings of other pages."""
+    families = (*devices.FAMILIES, "bank:48,49")
+    known = {label_of(row) for kind in families for row in devices.family(kind).rows()}
+    known |= {label_of(row) for row in (*LINK_ROWS, *STATUS_ROWS)} | {nameplate(Settings()).friendly_name, "Discovered"}
+    known |= {title for page in (README, HELP) for title in re.findall(r"^## (.+)$", page.read_text("utf-8"), re.M)}
+    named = set(re.findall(r'"([A-Z][^"]+)"', " ".join(prose(HOME).split())))
+    assert len(named) > 25
+    assert named <= known
+
+
+def test_files_on_the_page_on_home_assistant_exist() -> None:
+    named = {span for span in spans(prose(HOME)) if re.fullmatch(r"[\w./-]+\.(py|ini|json|md|service)", span)}
+    made = {HomeAssistantProxy().state_file, Data().energy_file}
+    assert made <= named
+    assert all(name in made or (ROOT / name).exists() for name in named)
+
+
+def test_the_figures_on_the_page_on_home_assistant_are_the_defaults() -> None:
+    proxy, limits = HomeAssistantProxy(), Availability()
+    text = " ".join(HOME.read_text("utf-8").split())
+    assert f"port {proxy.native_api_port}" in text
+    assert f"`max_connections = {proxy.max_connections}` devices" in text
+    minutes = re.findall(r"^\| after (\d+) minutes \|", HOME.read_text("utf-8"), re.M)
+    assert [60 * float(each) for each in minutes] == [limits.stale_seconds, limits.offline_seconds]
+    assert parsed("esphome://proxy.local").port == proxy.native_api_port
+
+
+def test_what_is_installed_for_it_is_an_extra_of_the_package() -> None:
+    import tomllib
+
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    lines = [line for page in (README, HOME) for block in blocks(page, "sh") for line in block.splitlines() if "pip" in line]
+    named = {name for line in lines for name in re.findall(r"'\.\[(\w+)\]'", line)}
+    assert named
+    assert named <= set(extras)
+
+
 # The architecture page
 
 
@@ -421,6 +477,12 @@ def test_the_unit_file_has_what_keeps_the_program_running() -> None:
         assert entries.items() <= dict(found[section]).items()
     for key in ("Wants", "After"):
         assert {"bluetooth.service", "network-online.target"} <= set(found["Unit"][key].split())
+
+
+def test_the_unit_file_tells_how_to_run_the_other_program() -> None:
+    (line,) = re.findall(r"^# ExecStart=(.+)$", UNIT.read_text("utf-8"), re.M)
+    assert line == unit()["Service"]["ExecStart"].replace("example.py", "ha_proxy_example.py")
+    assert (ROOT / "ha_proxy_example.py").exists()
 
 
 def test_systemd_waits_longer_than_the_program_needs() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from bleak.backends.scanner import AdvertisementData
 
 CONTENT = ("Name", "UUIDs", "ServiceData", "ManufacturerData", "TxPower", "AdvertisingFlags")
 """Properties of Device1 that come from what a device advertises."""
@@ -63,6 +66,13 @@ class Ear:
         if rssi is None or (before is not None and not is_advert(props, before[0])):
             return None
         return Advert(address, props.get("AddressType") == "random", rssi, content)
+
+    @staticmethod
+    def plain(address: str, said: AdvertisementData) -> Advert:
+        """The advertisement as it is told elsewhere than on Linux, where nothing else is."""
+        maker, services = said.manufacturer_data, tuple(said.service_uuids)
+        content = Content(said.local_name, services, said.service_data, maker, said.tx_power, b"")
+        return Advert(address.upper(), False, said.rssi, content)
 
 
 def is_advert(props: Mapping[str, Any], was: Mapping[str, Any]) -> bool:

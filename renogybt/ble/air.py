@@ -12,7 +12,7 @@ from renogybt.errors import NoTime
 
 
 class Air:
-    """`wanted`: how many connect, or wait for their turn to; `news` is called when that rises. `time`: what it is used for."""
+    """`wanted`: how many connect, or wait for their turn; `news` is called when that rises. `time`: what it is used for."""
 
     def __init__(self, news: Callable[[], None]) -> None:
         self.wanted = 0

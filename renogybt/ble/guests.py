@@ -47,6 +47,8 @@ class Guests:
     def __init__(self, host: Host, adapter: str, most: int) -> None:
         self._host, self._adapter, self.most = host, adapter, most
         self._held: dict[str, Guest | None] = {}
+        self.unconfirmed: set[str] = set()
+        """Devices that were connected, and of which BlueZ did not say that they are not any more."""
 
     @property
     def addresses(self) -> list[str]:
@@ -87,6 +89,7 @@ class Guests:
                 limit = max(LEAST, min(CONNECT_LIMIT, until - loop.time()))
                 guest = Guest(device, address, limit, lost)
                 self._held[address] = guest
+                self.unconfirmed.add(address)
                 await guest.open()
         except Denied:
             raise
@@ -105,6 +108,8 @@ class Guests:
         try:
             if guest is not None:
                 await guest.close()
+                if bluez.tree() and not bluez.linked(guest.path):
+                    self.unconfirmed.discard(address)
                 if guest.forget:
                     await self._forget(guest.path)
         finally:
@@ -120,6 +125,16 @@ class Guests:
                 await bounded(bluez.remove_device(bluez.path_of(known)), FORGET_LIMIT, f"forgetting {address}")
         except (*TRANSIENT, LinkError) as error:
             raise Denied(status_of(error), f"forgetting {address}: {text_of(error)}") from error
+
+    async def end_leftovers(self, adapter: Adapter) -> None:
+        """End links that BlueZ has kept, although the D-Bus connection that asked for them is gone. Raises nothing."""
+        for address in self.unconfirmed - self._held.keys():
+            path = bluez.path_of(known) if (known := bluez.known_device(adapter.name, address, "")) is not None else ""
+            try:
+                if not path or not bluez.linked(path) or await bluez.disconnect(path):
+                    self.unconfirmed.discard(address)
+            except (*TRANSIENT, LinkError) as error:
+                log.debug("ending the connection to %s: %s", address, text_of(error))
 
     def is_paired(self, address: str) -> bool:
         path = address.replace(":", "_")

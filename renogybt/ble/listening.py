@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
 from renogybt.ble import bluez
-from renogybt.ble.advert import Advert, Content, Ear
 from renogybt.ble.scan import Manner
+
+if TYPE_CHECKING:
+    from renogybt.ble.advert import Advert, Ear
 
 log = logging.getLogger(__name__)
 ENDED = 4.0
@@ -48,13 +50,16 @@ class Listening:
         self.state: State = "idle"
         self.heard = 0
         """Advertisements that were passed on."""
-        self._ear = Ear()
+        self._ear: Ear | None = None
         self._attended = self._retry_at = 0.0
         self._failures = 0
         self._active_only = False
         self._ended_at: float | None = None
 
     def attend(self, listener: Listener, now: float) -> None:
+        from renogybt.ble.advert import Ear  # not needed by whoever has no proxy
+
+        self._ear = self._ear or Ear()
         self.listener, self._attended, self._retry_at, self._failures = listener, now, 0.0, 0
         self._active_only = False
 
@@ -130,18 +135,11 @@ class Listening:
         self._tell("failed")
 
     def hear(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        listener = self.listener
-        if listener is None:
+        listener, ear = self.listener, self._ear
+        if listener is None or ear is None:
             return
         props = advertisement.platform_data[-1] if bluez.LINUX else None  # the device itself keeps those it had at first
-        if isinstance(props, dict):
-            advert = self._ear.take(props)
-        else:  # another system than Linux
-            said = advertisement
-            content = Content(
-                said.local_name, tuple(said.service_uuids), said.service_data, said.manufacturer_data, said.tx_power, b""
-            )
-            advert = Advert(device.address.upper(), False, said.rssi, content)
+        advert = ear.take(props) if isinstance(props, dict) else ear.plain(device.address, advertisement)
         if advert is not None:
             self.heard += 1
             listener.hear(advert)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FREE_WAIT = 30.0
 """Seconds for which a reading under way may keep a module that is to be freed."""
+LATE_END = 5.0
+"""Seconds for the scans of an event loop that was given up, and runs all the same."""
 FILES, FILES_GROWN, FILES_EVERY = 64, 16, 60.0
 """More open files than this, and so many more than at the start, are a leak; seconds between two counts."""
 
@@ -156,10 +158,11 @@ class BLEManager:
                 await self.guests.close()
             await asyncio.gather(*(adapter.close() for adapter in self._places.in_use.values()))
             await asyncio.gather(*(module.release() for module in self._modules.values()))
+        elif ends := [asyncio.create_task(adapter.close()) for adapter in self._places.in_use.values()]:
+            await asyncio.wait(ends, timeout=LATE_END)  # a scan that ends here may have to reach the D-Bus once more
         if self._watch is not None:
             await asyncio.wait({self._watch}, timeout=2)
-        if not self._abandoned:
-            await bluez.forget_everything()
+        await bluez.forget_everything()
 
     def abandon(self) -> None:
         """Break every connection to the D-Bus, so that BlueZ frees what this loop holds. For another thread; never waits."""

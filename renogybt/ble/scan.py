@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
@@ -33,8 +32,7 @@ PATTERNS = [(0, FLAGS, bytes((flags,))) for flags in (0x06, 0x04, 0x05, 0x02, 0x
 Hear = Callable[[BLEDevice, AdvertisementData], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(NamedTuple):
     """`passive`: without asking devices for more than they say by themselves. `repeats`: tell also of advertisements that
     say nothing new.
     """

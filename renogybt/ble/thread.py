@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from renogybt.errors import Wedged
@@ -26,6 +26,9 @@ class Radio(Protocol):
 
 class Resident(Protocol):
     """Something else that lives in the thread's event loop, and may move into that of the next thread."""
+
+    figures: Mapping[str, Any]
+    """How it does, for whoever wants to know; replaced as a whole, so that any thread may read it."""
 
     async def live(self, radio: Any) -> None: ...
 

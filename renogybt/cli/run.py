@@ -226,7 +226,7 @@ class Ending:
 
 def show(reading: Reading, settings: Settings) -> None:
     """Print a reading where somebody may look for it: in one-shot runs, and when nothing else is switched on."""
-    outlets = (settings.mqtt, settings.remote_logging, settings.influxdb, settings.history)
+    outlets = (settings.mqtt, settings.remote_logging, settings.influxdb, settings.history, settings.home_assistant_proxy)
     busy = any(outlet.enabled for outlet in outlets) or any(system.enabled for system in settings.pvoutput)
     if settings.data.enable_polling and busy:
         return

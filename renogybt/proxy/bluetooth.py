@@ -43,7 +43,8 @@ class Radio(Protocol):
 
 
 class BluetoothRelay:
-    """Implements `session.BluetoothProxy`. Outlives event loops: `start` with the radio of each, `close` before that one's.
+    """Implements `session.BluetoothProxy`. Outlives event loops: `start` with the radio of each, `close` before that one's;
+    a loop that hangs is simply left behind.
 
     `default_adapter` is where the devices are read, for an empty `adapter` of `options`.
     """
@@ -86,9 +87,12 @@ class BluetoothRelay:
 
         Without an adapter it takes a few seconds, and goes on looking for one afterwards.
         """
+        left_over = self._leases.guests.unconfirmed if self._leases is not None else set()
         self._radio, self._sessions = radio, sessions
+        self._adapter = None  # one of a loop that hung is not to be touched any more
         self._leases = Leases(Guests(radio, self._name, self._options.max_connections))
         radio.guests = self._leases.guests
+        radio.guests.unconfirmed |= left_over
         self._batches = Batches()
         self._listener = self._make_listener()
         found = asyncio.Event()
@@ -203,6 +207,8 @@ class BluetoothRelay:
             if adapter is not self._adapter:
                 self._take(adapter)
             found.set()
+            if self._leases is not None:
+                await self._leases.guests.end_leftovers(adapter)
             await asyncio.sleep(LOOK_AGAIN)
 
     def _take(self, adapter: Adapter) -> None:

@@ -16,8 +16,8 @@ from renogybt.sinks.link import LINK_ROWS, link_document
 from renogybt.sinks.standing import OFFLINE, ONLINE, RELEASED, status_rows
 
 LINKS: dict[str, Row] = {row.key: row for row in LINK_ROWS}
-STATUS = {"offline": OFFLINE, "released": RELEASED}
-"""Stage -> what `connection_status` says; in the other stages the device still counts as online."""
+STATUS = {"stale": OFFLINE, "blank": OFFLINE, "offline": OFFLINE, "released": RELEASED}
+"""Stage -> what `connection_status` says."""
 SILENT = frozenset({"blank", "offline"})
 """Stages in which the last values do not count any more."""
 Place = tuple[str, str]
@@ -101,7 +101,7 @@ class Catalogue:
         """A device is not read. ESPHome knows no availability of an entity, so in time each of its values goes missing."""
         card = self._card(standing.identity)
         now: dict[str, Shown] = dict.fromkeys(card.rows) if standing.stage in SILENT else {}
-        if standing.stage in STATUS and CONNECTION_STATUS in card.about:
+        if CONNECTION_STATUS in card.about:
             now[CONNECTION_STATUS] = STATUS[standing.stage]
         return self._changed(card, now)
 

@@ -18,6 +18,8 @@ from renogybt.sinks.discovery import DEFAULT_PRECISION, numeric
 from renogybt.sinks.document import CELSIUS, FAHRENHEIT, cleaned, digits, fahrenheit
 
 LONGEST_TEXT = 255
+LARGEST = 3.4e38
+"""The states of sensors are 32-bit floats."""
 """Home Assistant shows longer texts as unknown."""
 STATE_CLASSES = {
     "measurement": messages.MEASUREMENT,
@@ -92,13 +94,13 @@ def shown(row: Row, value: Any, temperature_unit: str) -> Shown:
         return value if isinstance(value, bool) else _answer(value)
     if kind == messages.TEXT_SENSOR:
         return _text(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
         return None
     if row.quantity.unit == CELSIUS and temperature_unit == "F":
         value = fahrenheit(value)
     if in_kilowatt_hours(row):
         return float(value) / 1000
-    return float(cleaned(float(value), digits(row)))
+    return None if abs(value) > LARGEST else float(cleaned(float(value), digits(row)))
 
 
 def _answer(value: Any) -> bool | None:

@@ -99,5 +99,5 @@ def _loaded(name: str) -> ModuleType:
 def missing(package: str) -> UserError:
     return UserError(
         f"[home_assistant_proxy] needs the package {package}, which is not installed; in the folder of this program: "
-        "python3 -m pip install '.[esphome]'"
+        ".venv/bin/python -m pip install '.[esphome]'"
     )

@@ -135,7 +135,8 @@ class RemoteRadio:
             await asyncio.to_thread(import_module, "renogybt.proxy.remote_module")
         except ModuleNotFoundError as error:
             raise NoAdapter(
-                f"via needs the package {error.name}, which is not installed: pip install 'renogybt[esphome]' installs it"
+                f"via needs the package {error.name}, which is not installed; install it with .venv/bin/python -m pip "
+                "install '.[esphome]'"
             ) from error
         # At its own levels it would fill the log with every attempt, and at debug level tell a password.
         loud = log.isEnabledFor(logging.DEBUG)

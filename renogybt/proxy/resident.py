@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from renogybt.errors import UserError
+from renogybt.proxy.choice import SomeRadios
 from renogybt.proxy.node import EsphomeNode
 from renogybt.reading import Identity
 from renogybt.settings import Settings
@@ -15,6 +16,8 @@ from renogybt.settings import Settings
 log = logging.getLogger(__name__)
 AGAIN = 30.0
 """Seconds until the next attempt to open the port."""
+LOOK = 10.0
+"""Seconds between two looks at how it does."""
 
 
 class Resident:
@@ -24,9 +27,11 @@ class Resident:
     """
 
     def __init__(self, settings: Settings, identities: Iterable[Identity], lend_radio: bool = True) -> None:
-        self._settings, self._lend_radio = settings, lend_radio
+        self._settings, self._lend_radio = settings, lend_radio and settings.home_assistant_proxy.bluetooth_proxy
         self.node = EsphomeNode(settings, identities)
         self._said = ""
+        self._kept: Any = None
+        self.figures: Mapping[str, Any] = {}
 
     async def live(self, radio: Any) -> None:
         """Open port and proxy; a port that is taken is asked for again until it can be had."""
@@ -40,7 +45,10 @@ class Resident:
                     log.error("%s; trying again every %.0f s", error, AGAIN)
                 await asyncio.sleep(AGAIN)
             else:
-                return
+                break
+        while True:
+            self.figures = {"clients": self.node.clients, **(self._kept.figures() if self.node.proxy else {})}
+            await asyncio.sleep(LOOK)
 
     async def close(self) -> None:
         await self.node.close()
@@ -55,6 +63,7 @@ class Resident:
 
         options = self._settings.home_assistant_proxy
         adapters = [device.adapter for device in self._settings.devices if device.adapter]
-        relay = BluetoothRelay(options, adapters[0] if adapters else "")
-        await relay.start(radio, lambda: self.node.sessions)
-        return relay
+        if self._kept is None:  # one for all event loops: it knows what is left over of one that hung
+            self._kept = BluetoothRelay(options, adapters[0] if adapters else "")
+        await self._kept.start(radio.local if isinstance(radio, SomeRadios) else radio, lambda: self.node.sessions)
+        return self._kept

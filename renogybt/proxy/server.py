@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import threading
 from collections.abc import Callable
 
 from renogybt.errors import UserError
@@ -19,6 +20,8 @@ SWEEP = 5.0
 BACKLOG = 16
 """Connections that may wait to be let in."""
 MOST_TOLD = 64
+WELL = 0.2
+"""Seconds in which an event loop that does not hang does what it is asked to."""
 Open = Callable[[Transport, str, float], Session]
 
 
@@ -71,9 +74,11 @@ class Server:
 
         The sockets are shut, not closed: their numbers must not go to others while the loop still knows them.
         """
-        lines, listening = list(self._lines), self._listening
+        lines, listening, server = list(self._lines), self._listening, self._server
         self._lines.clear()
         self._server = self._sweeper = self._listening = None
+        if server is not None and _closed_by_its_loop(server):
+            listening = None  # a loop that still runs would complain of a socket that is shut, without end
         for each in [*([listening] if listening else []), *(line.socket for line in lines if line.socket)]:
             try:
                 each.shutdown(socket.SHUT_RDWR)
@@ -114,6 +119,21 @@ class Server:
             await asyncio.sleep(SWEEP)
             for session in self.sessions:
                 session.tick(loop.time())
+
+
+def _closed_by_its_loop(server: asyncio.Server) -> bool:
+    """Whether the loop was well enough to close the port itself."""
+    done = threading.Event()
+
+    def close() -> None:
+        server.close()
+        done.set()
+
+    try:
+        server.get_loop().call_soon_threadsafe(close)
+    except RuntimeError:  # it has ended
+        return False
+    return done.wait(WELL)
 
 
 class Line(asyncio.Protocol):

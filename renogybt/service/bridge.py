@@ -104,7 +104,15 @@ class Bridge:
     def _make_radio(self) -> Any:
         if self._given is not None:
             return self._given
-        return BLEManager(self.settings, self._inbox.put, self._resets, patient=not self.daemon)
+
+        def local(settings: Settings) -> BLEManager:
+            return BLEManager(settings, self._inbox.put, self._resets, patient=not self.daemon)
+
+        if not any(device.via for device in self.settings.devices):
+            return local(self.settings)
+        from renogybt.proxy.choice import SomeRadios
+
+        return SomeRadios(self.settings, self._inbox.put, local, patient=not self.daemon)
 
     def stop(self) -> None:
         """End `run()` soon. Safe in signal handlers: only puts a word into a queue."""
@@ -152,14 +160,15 @@ class Bridge:
         if incident.asks == "hasten":
             self._schedule.hasten(now)
         elif incident.asks == "new_loop":
-            self._replace_radio(now, incident.text)
+            self._replace_radio(now)
         elif incident.asks == "leave":
             self._exit = EXIT_AGAIN
 
     def health(self) -> dict[str, Any]:
         """How everything does, as JSON can carry it. To be called in the thread of `run()`."""
         thread = {"number": self._keeper.number, "alive": self._keeper.alive} if self._keeper else {}
-        return self._health.snapshot(time.time(), outlets=self.logger.health(), radio_thread=thread)
+        esphome = {key: value for resident in self._residents for key, value in resident.figures.items()}
+        return self._health.snapshot(time.time(), outlets=self.logger.health(), radio_thread=thread, esphome=esphome)
 
     def _crashed(self, name: str, error: Exception) -> None:
         self._inbox.put(Incident("thread", f"thread {name} failed: {type(error).__name__}: {error}"))
@@ -310,16 +319,20 @@ class Bridge:
         assert self._keeper is not None
         silent = [name for name in self._schedule.busy if now - self._heard.get(name, now) > self._longest_cycle]
         if reason := self._keeper.trouble(now, silent):
+            log.error("the Bluetooth thread is stuck (%s); starting a new one", reason)
             self._health.happened(Incident("new_loop", f"the Bluetooth thread was stuck: {reason}"))
-            self._replace_radio(now, reason)
+            self._replace_radio(now)
 
-    def _replace_radio(self, now: float, reason: str) -> None:
+    def _replace_radio(self, now: float) -> None:
         """Go on with a fresh thread and event loop. What was being read counts as failed."""
         assert self._keeper is not None
-        log.error("the Bluetooth thread is stuck (%s); starting a new one", reason)
         hopeful = self._keeper.replace(now)
+        error = TimeoutError("the Bluetooth thread was replaced in the middle of reading")
         for name in self._schedule.busy:
-            self._ended(Ended(name, self._keeper.number, TimeoutError(f"the Bluetooth thread was stuck: {reason}")))
+            for source in self._sections[name].sources:
+                if source.identity.unit not in self._cycle[name]:
+                    self._failure(Failure(source.identity, str(error), now, time.time()))
+            self._ended(Ended(name, self._keeper.number, error))
         self._schedule.hasten(now)
         if not hopeful and self.settings.watchdog.leave_for_systemd:
             log.error("new Bluetooth threads do not help; ending, so that systemd starts the program anew")

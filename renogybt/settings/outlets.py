@@ -195,6 +195,7 @@ class HomeAssistantProxy(Section, frozen=True, kw_only=True):
         Literal["continuous", "scheduled"], about("continuous: by poll_interval; scheduled: by renogy_read_interval.")
     ] = "continuous"
     renogy_read_interval: Annotated[float, about("Seconds between readings in scheduled mode.", ge=0, le=86400)] = 60
+    bluetooth_proxy: Annotated[bool, about("Lend this machine's Bluetooth to Home Assistant.")] = True
     max_connections: Annotated[
         int, about("Bluetooth connections that Home Assistant may open at the same time.", ge=0, le=7)
     ] = 3

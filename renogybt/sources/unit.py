@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
-from renogybt.errors import BadFrame, LinkError, LinkSpent, NoAnswer, Refused
+from renogybt.errors import BadFrame, LinkError, LinkLost, LinkSpent, NoAnswer, Refused
 from renogybt.link import Link
 from renogybt.protocol import modbus
 from renogybt.protocol.table import Window
@@ -87,6 +87,8 @@ class Unit:
                 self._advance(window)
             except LinkError as error:
                 await self._recover(link, error)
+                if isinstance(error, LinkLost):
+                    continue  # that says nothing about the unit
                 silences += 1
                 if not self._answered:
                     self._try_another_address(error)

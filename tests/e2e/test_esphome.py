@@ -177,5 +177,5 @@ def test_a_port_that_is_taken_is_said_and_had_later(fake_bluez: FakeBlueZ, tmp_p
         port = taken.getsockname()[1]
         with Proxy(tmp_path, ini + node(port), fake) as program:
             program.says(str(port))
-            program.says("rover_255 =>")
+            program.says("connected to BT-TH-66EDFC11")
             assert program.end()[0] == 0

@@ -11,10 +11,10 @@ from tests.faults.house import House, Part
 from tests.faults.truth import Told, rover
 from tests.peers.bluez import scenarios as scene
 
-ADDRESSES = tuple(f"60:98:66:ED:FC:{number}1" for number in range(1, 6))
+ADDRESSES = tuple(f"60:98:66:ED:FC:{number}" for number in range(20, 32))
 SHARE = 0.99
 """Of the readings that are due, so many succeed."""
-SECONDS, PROBABILITY, SEED = 12, 0.15, 19
+SECONDS, PROBABILITY, SEED = 10, 0.06, 19
 
 
 def told(address: str) -> Told:
@@ -30,9 +30,10 @@ def part(address: str) -> Part:
 
 @fault("F19", within=5)
 def test_links_break_at_random(tmp_path: Path, within: float) -> None:
-    """A reading whose link breaks makes a new one and goes on; hardly any is lost. Five modules, a reading each second."""
+    """Of a hundred requests six break the link. The reading makes a new one and asks again, once. Twelve modules give
+    enough readings to count; a Pi could not hold that many connections."""
     dice = Random(SEED)
-    with House(tmp_path, *(part(address) for address in ADDRESSES)) as house:
+    with House(tmp_path, *(part(address) for address in ADDRESSES), bluetooth={"max_connections": 12}) as house:
         began = time.monotonic()
         for address in ADDRESSES:
             for request in range(2 * SECONDS):
@@ -45,7 +46,7 @@ def test_links_break_at_random(tmp_path: Path, within: float) -> None:
             house.fake.clear_quirks(address)
         broken = [event for event in house.fake.events("disconnected") if event["why"] == "dropped"]
         failed = [state for state in states if state.get("connection_status", "online") != "online"]
-        assert len(broken) >= 6, "nothing was tested"
+        assert len(broken) >= 3, "nothing was tested"
         assert len(failed) <= (1 - SHARE) * len(states), f"{len(failed)} of {len(states)} failed, {len(broken)} breaks"
         assert len(states) - len(failed) >= SHARE * (seconds - 2) * len(ADDRESSES)
         house.recovers(within)

@@ -1,6 +1,6 @@
 """Scans that do not begin, do not end, or hear nothing, and scans of others (F01 to F10, F17, F28).
 
-A scan lasts 1 s here instead of 5, and the adapter may look busy for 3 s instead of two minutes.
+A scan lasts 0.5 s here instead of 5, and the adapter may look busy for 3 s instead of two minutes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ await bluez.call("/org/bluez/hci0", bluez.ADAPTER, "StartDiscovery")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     def make(number: int) -> House:
-        return House(tmp_path_factory.mktemp("house"), sabotage=True, bluetooth={"discovery_timeout": 1})
+        return House(tmp_path_factory.mktemp("house"), sabotage=True, bluetooth={"discovery_timeout": 0.5})
 
     with Home(make) as home:
         yield home
@@ -80,14 +80,17 @@ def test_the_controller_is_busy_for_a_moment(house: House, within: float) -> Non
 
 @fault("F02", within=6)
 def test_the_controller_is_busy_until_it_is_switched_off_and_on(house: House, within: float) -> None:
-    """The remedies before that are tried first; the time is that after the reset."""
+    """The remedies before that are tried first; the time is that after the reset. (A scan is tried again after 0.2 s here
+    instead of one.)"""
     fresh(house)
+    set_limit(house, "scan", "PAUSE", 0.2)
     house.fake.rule("StartDiscovery", IN_PROGRESS)
     forget(house, BOTH)
     house.until(lambda: resets(house), 40, "a power cycle")
     house.fake.clear_rules()
     house.recovers(within)
     assert resets(house) == 1
+    set_limit(house, "scan", "PAUSE", 1.0)
 
 
 @fault("F03", within=5)
@@ -103,9 +106,9 @@ def test_the_end_of_a_scan_is_refused(house: House, within: float, times: int) -
 
 @fault("F05", within=6)
 def test_the_beginning_of_a_scan_is_never_answered(house: House, within: float) -> None:
-    """Until the adapter is switched off and on; the time is that after it. (The limit is 0.5 s here instead of 5.)"""
+    """Until the adapter is switched off and on; the time is that after it. (The limit is 0.3 s here instead of 5.)"""
     fresh(house)
-    set_limit(house, "scan", "START_LIMIT", 0.5)
+    set_limit(house, "scan", "START_LIMIT", 0.3)
     house.fake.rule("StartDiscovery", "hang")
     forget(house, BOTH)
     house.until(lambda: resets(house), 50, "a power cycle")
@@ -142,7 +145,7 @@ def test_somebody_else_scans_for_long(house: House, within: float) -> None:
     """No reason to do anything as long as readings succeed; said once."""
     before = house.program.output.count("left alone")
     house.fake.foreign_discovery(True)
-    time.sleep(6)
+    time.sleep(4.5)
     house.recovers(within)
     house.fake.foreign_discovery(False)
     assert house.program.output.count("left alone") == before + 1
@@ -209,17 +212,29 @@ def test_the_adapter_is_not_ready_for_a_moment(house: House, within: float) -> N
 
 
 @fault("F17", within=8)
-def test_never_a_scan_and_a_connection_at_once(house: House, within: float) -> None:
-    """One module connects slowly while the other is lost and has to be looked for, and the other way round."""
-    for address in BOTH:
-        house.fake.module(address, connect_s=0.7)
-    for first, second in (BOTH, BOTH[::-1]):
+def test_no_scan_while_connecting(house: House, within: float) -> None:
+    """One module takes longer to connect than the other's next reading is away, and the other has to be looked for."""
+    house.fake.module(ROVER, connect_s=1.4)
+    drop(house, [ROVER])
+    house.until(lambda: asked(house, "Connect", ROVER), 5, "connecting")
+    forget(house, [PACKS])
+    house.recovers(within)
+    house.fake.module(ROVER, connect_s=0.0)
+    [connected] = [event["t"] for event in house.fake.events("connected") if event["address"] == ROVER]
+    assert asked(house, "StartDiscovery")[0] > connected
+    assert house.fake.violations() == []
+
+
+@fault("F17", within=8)
+def test_no_connecting_while_scanning(house: House, within: float) -> None:
+    """One module is looked for in vain when the link to the other breaks; connecting goes first."""
+    house.fake.module(ROVER, advertising=False)
+    forget(house, [ROVER])
+    for _ in range(2):
         house.fake.clear_log()
-        forget(house, [first])
-        house.until(lambda first=first: asked(house, "Connect", first), 5, "connecting")  # type: ignore[misc]
-        forget(house, [second])
-        house.recovers(within)
-        assert len(asked(house, "StartDiscovery")) >= 2
+        house.until(lambda: len(house.fake.sessions()) == 1, 5, "a scan")
+        drop(house, [PACKS])
+        house.recovers(within, "hub_48", "hub_49", "hub_combined")
         assert house.fake.violations() == []
-    for address in BOTH:
-        house.fake.module(address, connect_s=0.0)
+    house.fake.module(ROVER, advertising=True)
+    house.recovers(within)

@@ -410,7 +410,9 @@ def test_a_device_belongs_to_one_client(rig: Start, tmp_path: Path) -> None:
                 assert trouble.value.error.error == NOT_CONNECTED
                 await two.bluetooth_device_disconnect(number(CONTROLLER))
                 assert (await one.bluetooth_gatt_get_services(number(CONTROLLER))).services
+                slots = Slots(two)
                 await one.disconnect(force=True)
+                await slots.become(3)
                 assert (await Link(two, CONTROLLER).connect())[0]
 
         run(work())
@@ -489,6 +491,43 @@ def test_the_end_of_the_bridge_ends_connections(rig: Start, tmp_path: Path) -> N
             assert (await Link(api, CONTROLLER).connect())[0]
 
     run(again())
+    house.stop()
+
+
+def test_a_new_radio_thread_serves_on(rig: Start, tmp_path: Path) -> None:
+    """The old one hung: nobody closed anything in it."""
+    radio = rig(scenarios.controller(), wanted=())
+    house = Lent(radio, tmp_path)
+    house.start()
+
+    async def unannounced(manager: Any) -> None:
+        assert house.node._announcement is not None
+        await house.node._announcement.close()
+
+    async def before() -> None:
+        async with client(house) as api:
+            listening = Listening(api)
+            await listening.first(CONTROLLER)
+            assert (await Link(api, CONTROLLER).connect())[0]
+            await asyncio.to_thread(radio.do, unannounced)
+            house.node.abandon()
+            radio.thread.abandon()
+
+    run(before())
+    house.wait(lambda: not radio.fake.sessions())
+    assert radio.fake.connections()
+    old = radio.thread
+    radio.new_thread()
+    house.start()
+    house.wait(lambda: not radio.fake.connections() and not old.alive)
+
+    async def after() -> None:
+        async with client(house) as api:
+            listening = Listening(api)
+            await listening.first(CONTROLLER)
+            assert (await Link(api, CONTROLLER).connect())[0]
+
+    run(after())
     house.stop()
 
 

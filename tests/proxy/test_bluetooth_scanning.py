@@ -13,7 +13,7 @@ from aioesphomeapi import BluetoothScannerMode, BluetoothScannerState
 from tests.ble.rig import ROVER, Start
 from tests.peers.bluez import scenarios
 from tests.peers.bluez.scenario import Adapter, Beacon
-from tests.proxy.given import KEY, until
+from tests.proxy.given import KEY, Client, until
 from tests.proxy.lent import Listening, client, lent, number, run
 
 THERMOMETER = Beacon(
@@ -297,6 +297,27 @@ def test_listening_goes_on_after_bluetoothd_and_adapter_were_away(rig: Start, tm
 
         run(work())
         house.wait(lambda: house.adapter.scanning_since is None and not radio.fake.sessions())
+
+
+def test_an_adapter_that_comes_late(rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients learn only when connecting which adapter it is, so they are sent away once."""
+    from renogybt.proxy import bluetooth
+
+    monkeypatch.setattr(bluetooth, "FIRST_LOOK", 0.3)
+    monkeypatch.setattr(bluetooth, "RETRY", 0.2)
+    radio = rig(adapters=[], beacons=[PHONE])
+    with lent(radio, tmp_path) as house:
+
+        async def work() -> None:
+            async with Client(house.node) as found:
+                assert (await found.api.device_info()).bluetooth_proxy_feature_flags == 0
+                radio.fake.add_adapter(Adapter())
+                await asyncio.wait_for(found.left.wait(), 5)
+            async with client(house) as api:
+                assert (await api.device_info()).bluetooth_proxy_feature_flags == 127
+                await Listening(api).first(PHONE.address)
+
+        run(work())
 
 
 def test_silence_is_noticed_and_the_scan_begun_anew(rig: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

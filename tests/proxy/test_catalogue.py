@@ -99,7 +99,7 @@ def test_a_silent_device_has_no_values(stage: Any) -> None:
     names(found)
     changes = found.take_standing(Standing(HOUSE_48, stage))
     assert {entity.uid for entity, _ in changes} == {HOUSE_48.uid}
-    more = {"connection_status": "offline"} if stage == "offline" else {}
+    more = {"connection_status": "offline"}
     assert said(changes) == {"voltage": None, "current": None, "cell_count": None, "sensor_count": None} | more
     states = {entity.place: value for entity, value in found.states()}
     assert states[HOUSE_48.uid, "rssi"] == -61
@@ -112,7 +112,7 @@ def test_stale_and_released_keep_the_values() -> None:
     found = Catalogue([HOUSE_48])
     found.take(battery(voltage=13.3))
     names(found)
-    assert said(found.take_standing(Standing(HOUSE_48, "stale", age=70))) == {}
+    assert said(found.take_standing(Standing(HOUSE_48, "stale", age=70))) == {"connection_status": "offline"}
     assert said(found.take_standing(Standing(HOUSE_48, "released", age=70))) == {"connection_status": "released"}
     assert said(found.take(battery(voltage=13.3))) == {"connection_status": "online"}
 

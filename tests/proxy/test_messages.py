@@ -84,7 +84,7 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.delitem(sys.modules, messages.SHELL, raising=False)
     messages.classes.cache_clear()
     try:
-        with pytest.raises(UserError, match=r"no_such_package_at_all.*pip install 'renogybt\[esphome\]'"):
+        with pytest.raises(UserError, match=r"no_such_package_at_all.*pip install '\.\[esphome\]'"):
             messages.classes()
     finally:
         monkeypatch.undo()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from renogybt.errors import Released
+from renogybt.proxy.remote_link import NOTIFY, READ, WRITE, WRITE_BLIND, choose, uuid
 from renogybt.reading import Failure, LinkFigures
 from renogybt.settings import Bluetooth, Device
 from tests.peers.bluez import scenarios as scene
@@ -201,3 +203,15 @@ def test_a_stuck_thread_is_cut_off_from_outside() -> None:
 
 async def blocked() -> None:
     time.sleep(1.5)
+
+
+def test_service_and_property_decide_which_characteristic_is_meant() -> None:
+    def item(short: int, handle: int, properties: int) -> SimpleNamespace:
+        return SimpleNamespace(uuid=uuid(short), handle=handle, properties=properties)
+
+    decoys = [item(0xFFD1, 1, WRITE_BLIND), item(0xFFF1, 2, NOTIFY)]
+    meant = [item(0xFFD1, 3, READ), item(0xFFD1, 4, WRITE | READ), item(0xFFD1, 5, WRITE_BLIND), item(0xFFD2, 6, NOTIFY)]
+    services = [SimpleNamespace(uuid=uuid(n), characteristics=c) for n, c in ((0xFFE0, decoys), (0xFFD0, meant))]
+    assert choose(services, 0xFFD0, 0xFFD1, (WRITE_BLIND, WRITE)).handle == 5
+    assert choose(services, 0xFFD0, 0xFFD1, (WRITE, WRITE_BLIND)).handle == 4
+    assert choose(services, 0xFFD0, 0xFFF1, (NOTIFY,)) is None

@@ -68,9 +68,10 @@ def test_a_single_run_for_cron(tmp_path: Path) -> None:
         assert proxy.faults == []
 
 
-def test_a_wrong_key_is_said_once_and_mended(tmp_path: Path) -> None:
+def test_a_wrong_key_is_said_once(tmp_path: Path) -> None:
     with FakeProxy(scene.batteries(), key=KEY) as proxy:
-        with Program(tmp_path, hub(proxy.via(key=OTHER_KEY)) + data(True), None) as program:
+        ini = hub(proxy.via(key=OTHER_KEY)) + data(True)
+        with Program(tmp_path, ini, None) as program:
             program.says(ADVICE)
             time.sleep(4)
             assert program.output.count(f"WARNING the ESPHome proxy 127.0.0.1:{proxy.port}: {ADVICE}") == 1

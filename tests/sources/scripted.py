@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from renogybt.errors import LinkError, LinkSpent, NoAnswer
+from renogybt.errors import LinkError, LinkLost, LinkSpent, NoAnswer
 from renogybt.link import Complete
 from renogybt.protocol.modbus import parse_request, sealed
 from renogybt.protocol.table import Family
@@ -65,6 +65,8 @@ class ScriptedLink:
     renewals: int = 0
     renew_error: LinkError | None = None
     late: bytes = b""
+    breaks_at: list[int] = field(default_factory=list)
+    """Registers at whose request the connection breaks, once each."""
 
     async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
         if self.spent:
@@ -73,6 +75,10 @@ class ScriptedLink:
         request = parse_request(frame)
         self.asked.append((request.unit, request.register, request.words))
         self.pauses.append(pause)
+        if request.register in self.breaks_at:
+            self.breaks_at.remove(request.register)
+            self.spent = True
+            raise LinkLost("the connection broke")
         unit = self.units.get(request.unit)
         reply = unit.answer(request.unit, frame) if unit else None
         received = self.late + (reply or b"")

@@ -293,3 +293,18 @@ def test_a_unit_that_is_busy_is_not_taken_for_one_without_the_block() -> None:
 
     with pytest.raises((Refused, LinkError)):
         read(make("RNG_CTRL", 16), ScriptedLink({16: Busy({}, [])}))
+
+
+def test_a_connection_that_breaks_says_nothing_about_the_unit() -> None:
+    """Neither is a block taken for absent, nor another address tried, nor a smaller block asked for from then on."""
+    table = family("battery")
+    pack = ScriptedUnit.of(table, BATTERY)
+    whole = ScriptedLink({48: pack})
+    assert read(make("RNG_BATT", 48), whole).missing == ()
+    for register in dict.fromkeys(register for _, register, _ in whole.asked):
+        device, link = make("RNG_BATT", 48), ScriptedLink({48: pack}, breaks_at=[register] * 2)
+        found = read(device, link)
+        assert found.missing == (), register
+        assert link.renewals == 2
+        assert {ask[0] for ask in link.asked} == {48}
+        assert [ask for n, ask in enumerate(link.asked) if ask not in link.asked[:n]] == whole.asked

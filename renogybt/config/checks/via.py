@@ -33,7 +33,9 @@ def _device(judge: Judge, device: Device, known: dict[tuple[str, int], tuple[str
         judge.fault(section, "via", text)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         packages = f"{' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed"
-        judge.fault(section, "via", f"needs the package {packages}; install it with pip install 'renogybt[esphome]'")
+        judge.fault(
+            section, "via", f"needs the package {packages}; install it with .venv/bin/python -m pip install '.[esphome]'"
+        )
     if device.adapter:
         judge.warn(section, "adapter", "is not used, because via leads to another radio; delete one of the two")
     if device.mac_addr and judge.sound(section, "mac_addr") and not ADDRESS.fullmatch(device.mac_addr):

@@ -77,14 +77,15 @@ class FakeProxy:
 
     To be changed while it runs: `deaf` (takes nothing any more), `foreign` (Home Assistant has it), `scanning`, `names` (are
     there names in what it hears), `refusal` (code it answers every connection with), `mute_ends` (never says that a link has
-    ended). To be looked at: `connects`, `writes`, `faults` (what no client may do), `visits`.
+    ended), `lingers` (links outlive the client that made them). To be looked at: `connects`, `writes`, `faults` (what no
+    client may do), `visits`.
     """
 
     def __init__(self, *modules: Spec, key: str = "", password: str = "", slots: int = 3, flags: int = EVERYTHING) -> None:
         self.key, self.password, self.slots, self.flags, self.name = key, password, slots, flags, "fake-proxy"
         self.specs = modules
         self.page_s, self.heard_s = 0.5, 0.05
-        self.deaf = self.foreign = self.mute_ends = False
+        self.deaf = self.foreign = self.mute_ends = self.lingers = False
         self.scanning = self.names = True
         self.refusal = 0
         self.occupied = 0
@@ -213,7 +214,7 @@ class FakeProxy:
         self.sessions.remove(session)
         if session is self.subscriber:
             self.subscriber = None
-            for address in list(self.links):
+            for address in list(self.links) if not self.lingers else ():
                 self._end(address)
 
     def _slaves(self, address: str, unit: int | None) -> list[Slave]:

@@ -16,14 +16,13 @@ from renogybt.ble.connection import Connection
 from renogybt.ble.discovery import absence, search
 from renogybt.ble.faults import TRANSIENT, NoTime, text_of, translate
 from renogybt.ble.recovery import Recovery
-from renogybt.errors import ConnectFailed, Held, LinkError, LinkLost, LinkSpent, NoAdapter, NoAnswer, NotFound, Released
+from renogybt.ble.talk import Talk
+from renogybt.errors import ConnectFailed, Held, LinkError, NoAdapter, NotFound, Released
 from renogybt.incident import Incident
 from renogybt.link import Complete
 from renogybt.protocol.table import Gatt
 
 log = logging.getLogger(__name__)
-BUFFER = 1024
-"""Bytes kept of an answer; the longest known is 255."""
 TRUSTED = 55.0
 """Seconds after a good answer in which BlueZ's word that the link is up needs no asking; readings once a minute ask."""
 UNSEEN_LIMIT = 15.0
@@ -43,23 +42,19 @@ class Module:
         self.adapter: Adapter | None = None
         self.lock = asyncio.Lock()
         self.generation = 0
-        self.spent = False
         self.opening = False
         self.used_at = self.released_until = 0.0
         self.connect_seconds: float | None = None
         self.name = ""
         """The advertised name, without the spaces some modules pad it with."""
         self._plan = plan
+        self._talk = Talk(str(self))
         self._recovery = Recovery(str(self), report)
         self._device: BLEDevice | None = None
         self._connection: Connection | None = None
         self._gatt: Gatt | None = None
         self._failures = 0
         self._connect_until = self._ends = 0.0
-        self._buffer = bytearray()
-        self._listening = False
-        self._news = asyncio.Event()
-        self._answered_at = -TRUSTED
         self._must_see = self._seen = self._lost = self._read = False
 
     @property
@@ -67,6 +62,10 @@ class Module:
         """dBm of the last advertisement that was heard of it."""
         heard = self.adapter.heard.get(self._device.address) if self.adapter and self._device else None
         return heard.rssi if heard is not None else signal_strength(self._device)
+
+    @property
+    def spent(self) -> bool:
+        return self._talk.spent
 
     @property
     def connected(self) -> bool:
@@ -128,9 +127,9 @@ class Module:
     async def close(self) -> None:
         """Disconnect. Also needed when the link is down already: only this releases bleak's connection to the D-Bus."""
         connection, self._connection = self._connection, None
-        self.spent = False
+        self._talk.spent = False
         if connection is not None:
-            self._news.set()
+            self._talk.stir()
             await connection.close()
             self._recovery.closed(connection.path)
 
@@ -144,71 +143,28 @@ class Module:
                 log.debug("releasing %s: %s", self, text_of(error))
 
     async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
-        connection, loop = self._connection, asyncio.get_running_loop()
-        if self.spent:
-            raise LinkSpent(f"the link to {self} timed out and must be renewed")
-        if connection is None or not connection.alive:
-            self.spent = True
-            raise LinkLost(f"the connection to {self} is gone")
-        if loop.time() >= self._ends:
-            raise NoTime(f"no time left in this cycle to ask {self}; the next one starts afresh")
-        if (wait := self._answered_at + pause - loop.time()) > 0:
-            await asyncio.sleep(wait)
-        self._buffer.clear()
-        self._news.clear()
-        self._listening, clean = True, False
+        asked, clean = self.connected and not self.spent, False
         try:
-            if frame is not None:
-                await connection.write(frame)
-            answer = await self._collect(complete, min(loop.time() + timeout, self._ends))
-            clean = answer is not None
+            answer = await self._talk.ask(self._connection, frame, complete, timeout, pause, self._ends)
+            clean = True
         finally:
-            self._listening = False
-            if not clean:
-                self.spent = True
-                if self.adapter:
-                    self.adapter.failed()
-        if answer is None:
-            raise NoAnswer(f"{self} gave no answer within {timeout:g} s", bytes(self._buffer))
-        self._answered_at = loop.time()
+            if self.adapter and asked and not clean and self.spent:
+                self.adapter.failed()
         self._read = True
         if self.adapter:
             self.adapter.good()
         return answer
 
-    async def _collect(self, complete: Complete, deadline: float) -> bytes | None:
-        loop = asyncio.get_running_loop()
-        while True:
-            if self._buffer and (answer := complete(bytes(self._buffer))) is not None:
-                return answer
-            if not self.connected:
-                raise LinkLost(f"the connection to {self} broke while waiting for an answer")
-            left = deadline - loop.time()
-            if left <= 0:
-                return None
-            self._news.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._news.wait()
-            except TimeoutError:
-                return None
-
     async def _is_healthy(self) -> bool:
         if self._connection is None or self.spent:
             return False
-        aged = asyncio.get_running_loop().time() - self._answered_at >= TRUSTED
+        aged = asyncio.get_running_loop().time() - self._talk.answered_at >= TRUSTED
         return await self._connection.is_healthy(ask=aged)
-
-    def _hear(self, data: bytes) -> None:
-        if self._listening:
-            self._buffer += data
-            del self._buffer[:-BUFFER]
-            self._news.set()
 
     def _gone(self) -> None:
         self._lost = True
         log.info("connection to %s is gone", self)
-        self._news.set()
+        self._talk.stir()
 
     async def _open(self) -> None:
         """Find the module if BlueZ does not know it, connect, and subscribe. Raises `LinkError`."""
@@ -282,13 +238,13 @@ class Module:
         assert self.adapter is not None
         assert self._gatt is not None
         loop = asyncio.get_running_loop()
-        connection = Connection(device, str(self), self._hear, self._gone)
+        connection = Connection(device, str(self), self._talk.hear, self._gone)
         try:
             async with self.adapter.connecting(self._connect_until):
                 began = loop.time()
                 until = min(began + seconds, self._connect_until)
                 await self._recovery.free(connection.path, self.generation > 0)
-                self._connection, self.spent = connection, False
+                self._connection, self._talk.spent = connection, False
                 self._recovery.ours = True
                 await connection.open(max(FEWEST, until - loop.time()))
             await connection.subscribe(self._gatt, max(FEWEST, until - loop.time()))

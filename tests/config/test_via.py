@@ -109,4 +109,5 @@ def test_what_makes_no_sense_together_with_it(folder: Folder) -> None:
 def test_what_it_needs_is_not_installed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("renogybt.config.checks.via.find_spec", lambda name: None)
     problem = folder.problem(f"{DEVICE}via = {GOOD}\n")
-    assert "needs the package aioesphomeapi and noise, which are not installed; install it with .venv/bin/python -m pip" in problem
+    words = "needs the package aioesphomeapi and noise, which are not installed; "
+    assert words + "install it with .venv/bin/python -m pip" in problem

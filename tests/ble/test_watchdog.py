@@ -636,6 +636,7 @@ def test_many_losses_of_the_bus_leak_nothing(bluez: Start) -> None:
         assert dog.dog is not None
         files = len(os.listdir("/proc/self/fd"))
         for _ in range(20):
+            dog.wait(lambda: dog.dog is not None and dog.dog._bus.connected)  # the daemon knows of it a little earlier
             client = fake.clients()
             dog.dog.shut()
             dog.wait(lambda client=client: fake.clients() and fake.clients() != client)  # type: ignore[misc]

@@ -48,6 +48,8 @@ STUCK = 120.0
 """Seconds for one attempt, more than all its time limits together."""
 WARM_UP = 2
 """Cycles that do not count for leaks: what is loaded once is loaded in them."""
+SETTLE = 1.0
+"""Seconds after the last cycle in which connections that failed late in it are closed."""
 MEGABYTE = 1 << 20
 GROWTH_START, GROWTH_PER_CYCLE = 3.0, 0.002
 """MB the memory may grow in all, and per cycle: Python takes memory in steps."""
@@ -239,6 +241,8 @@ class Test:
             tally.footprints.append(self._footprint())
             if number < cycles:
                 time.sleep(self._pause)
+        time.sleep(SETTLE)
+        tally.footprints.append(self._footprint())
 
     def _cycle(self, number: int, cycles: int, device: Device) -> None:
         tally, began = self._tally, time.monotonic()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Be an ESPHome device for Home Assistant, without a broker: `python ha_proxy_example.py config.ini` (docs/home-assistant.md)."""
+"""Be an ESPHome device for Home Assistant: `python ha_proxy_example.py config.ini` (see docs/home-assistant.md)."""
 
 import sys
 from pathlib import Path

@@ -34,10 +34,13 @@ class Announcement:
         self._trouble = ""
 
     async def run(self) -> None:
-        """Announce, and follow changes of address, until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(EVERY)
+        """Announce, and follow changes of address, until cancelled; then withdraw. A loop that is given up ends so, too."""
+        try:
+            while True:
+                await self.refresh()
+                await asyncio.sleep(EVERY)
+        finally:
+            await self.close()
 
     async def refresh(self) -> None:
         """Announce what is not announced yet. A network that does not take it is tried again at the next call."""

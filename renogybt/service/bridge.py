@@ -37,6 +37,8 @@ from renogybt.sources.module import Section
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = 1.0
+TICK = 0.5
+"""Seconds between two looks at what does not announce itself. A cycle brings a dozen messages; not each needs a look."""
 ONE_SHOT_LIMIT = 240.0
 DELIVERY_LIMIT = 15.0
 EXIT_OK, EXIT_FAILED, EXIT_AGAIN = 0, 1, 75
@@ -87,6 +89,7 @@ class Bridge:
         self._cycle: dict[str, dict[int, Reading]] = {name: {} for name in self._sections}
         self._failures: dict[str, str] = {}
         self._exit: int | None = None
+        self._next_tick = 0.0
         for identity in identities:
             self._health.expect(identity)
 
@@ -182,7 +185,9 @@ class Bridge:
                 self._submit(self._sections[name])
             if self._take(self._wait()):
                 return EXIT_OK
-            self._tick(time.monotonic())
+            if (now := time.monotonic()) >= self._next_tick:
+                self._next_tick = now + TICK
+                self._tick(now)
         return self._exit
 
     def _tick(self, now: float) -> None:

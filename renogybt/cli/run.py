@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None, beside: str = "", esphome: bool = False)
         return 0
     forget("renogybt.config")
     try:
-        return run(for_esphome(settings) if esphome else settings)
+        return run(for_esphome(settings) if esphome else settings, esphome)
     except UserError as error:
         print(f"{arguments.config} cannot be used: {error}", file=sys.stderr)
         return EXIT_CONFIG
@@ -147,8 +147,11 @@ def set_log_level(level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 
-def run(settings: Settings) -> int:
-    """Run the bridge until it is done, or until SIGTERM or Ctrl-C. No configuration is run twice at the same time."""
+def run(settings: Settings, esphome: bool = False) -> int:
+    """Run the bridge until it is done, or until SIGTERM or Ctrl-C. No configuration is run twice at the same time.
+
+    `esphome`: without the part for Home Assistant the rest would be of no use. Raises `UserError`.
+    """
     from renogybt.service.lock import Claims, Lock, place
 
     path = place(settings)
@@ -163,14 +166,14 @@ def run(settings: Settings) -> int:
     claims = Claims(device.mac_addr or device.alias for device in settings.devices)
     claims.warn()
     try:
-        return bridged(settings)
+        return bridged(settings, esphome)
     finally:
         claims.release()
         if lock:
             lock.release()
 
 
-def bridged(settings: Settings) -> int:
+def bridged(settings: Settings, esphome: bool) -> int:
     import faulthandler
 
     from renogybt.service.bridge import Bridge
@@ -181,7 +184,15 @@ def bridged(settings: Settings) -> int:
         settings = replace(settings, devices=())
     if proxy.enabled and not settings.data.enable_polling:
         log.warning("[home_assistant_proxy] needs a program that runs for ever: set enable_polling = true in [data]")
-    bridge = Bridge(settings, on_reading=lambda reading: show(reading, settings), notifier=notifier())
+    told, to_systemd = settings, notifier()
+    try:
+        bridge = Bridge(settings, on_reading=lambda reading: show(reading, told), notifier=to_systemd)
+    except UserError as error:
+        if esphome or not proxy.enabled:
+            raise
+        log.error("%s. All the rest goes on without it", error)  # files of the predecessor may have it switched on
+        told = replace(settings, home_assistant_proxy=replace(proxy, enabled=False))
+        bridge = Bridge(told, on_reading=lambda reading: show(reading, told), notifier=to_systemd)
     ending = Ending(bridge)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ending)

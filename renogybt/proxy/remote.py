@@ -105,14 +105,13 @@ class RemoteRadio:
                 await module.close()
             finally:
                 module.lock.release()
-        self._tell("release", f"{module} is free for {seconds / 60:g} minutes")
+        log.debug("%s is free for %g minutes", module, seconds / 60)
 
     async def resume(self, device: Device) -> None:
         """Take it back before that."""
         module = self.module_of(device)
         if module is not None and module.released_until:
             module.released_until = 0.0
-            self._tell("release", f"{module} is read again")
 
     async def close(self) -> None:
         """Release every connection, and take leave of the proxies."""

@@ -179,3 +179,36 @@ def test_a_port_that_is_taken_is_said_and_had_later(fake_bluez: FakeBlueZ, tmp_p
             program.says(str(port))
             program.says("connected to BT-TH-66EDFC11")
             assert program.end()[0] == 0
+
+
+WITHOUT = """
+from importlib.machinery import PathFinder
+
+real = PathFinder.find_spec
+
+
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] == "aioesphomeapi" else real(name, path, target)
+
+
+PathFinder.find_spec = find_spec
+"""
+"""Python loads this at its start: the package is not installed."""
+
+
+def test_without_the_extra_the_first_program_goes_on_and_the_second_says_what_is_missing(
+    fake_bluez: FakeBlueZ, tmp_path: Path
+) -> None:
+    """Files of the predecessor may have it switched on, and are also given to example.py, which took no notice of it."""
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT, "utf-8")
+    ini = f"[device]\nmac_addr = {scene.CONTROLLER}\nalias = rover\n" + data(True) + node(free_port(), enabled="true")
+    with Program(tmp_path, ini, fake, PYTHONPATH=str(tmp_path)) as program:
+        program.says("rover_255 =>")
+        assert "needs the package aioesphomeapi" in program.output
+        assert "All the rest goes on without it" in program.output
+        assert program.end()[0] == 0
+    with Proxy(tmp_path, ini, fake, PYTHONPATH=str(tmp_path)) as program:
+        assert program.ended() == 2
+        assert "pip install '.[esphome]'" in program.output
+    nothing_left(fake)

@@ -180,7 +180,7 @@ def test_a_module_is_lent_to_the_phone_app() -> None:
             assert isinstance(it.error(), Released)
             it.do(lambda radio: radio.resume(device))
             assert len(it.cycle()) == 4
-            assert [incident.kind for incident in it.incidents] == ["adapter", "release", "release"]
+            assert [incident.kind for incident in it.incidents] == ["adapter"]
         left(proxy)
 
 

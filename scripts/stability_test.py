@@ -24,6 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import psutil
 from msgspec.structs import replace
 
 from renogybt.ble.manager import BLEManager, open_files
@@ -312,7 +313,9 @@ class Test:
 
         self._do(look)
         tasks, clients = found[0] if found else (0, None)
-        return Footprint(open_files(), threading.active_count(), tasks, clients, resident())
+        return Footprint(
+            open_files(), threading.active_count(), tasks, clients, psutil.Process().memory_info().rss / MEGABYTE
+        )
 
 
 async def bus_connections() -> int | None:
@@ -339,15 +342,6 @@ async def bus_connections() -> int | None:
                 bus.disconnect()
     except (OSError, EOFError, TimeoutError):
         return None
-
-
-def resident() -> float:
-    """Memory in use, in MB; 0 where it cannot be told."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
 
 
 def leaks(footprints: Sequence[Footprint]) -> list[tuple[str, float, float, bool]]:

@@ -92,6 +92,7 @@ def test_a_new_bluetoothd_is_waited_for_until_its_adapter_is_on(bluez: Start) ->
     with Watched(interval=60) as dog:
         settled(fake, dog)
         fake.die()
+        dog.wait(lambda: dog.told("bluetoothd"))
         fake.remove_adapter()
         fake.restart()
         dog.wait(lambda: len(dog.view.lost) >= 2)

@@ -22,7 +22,7 @@ ALONE = ("tests/soak/", "tests/e2e/", "tests/ble/", "tests/proxy/test_remote", "
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n`: one file, one process, for what its tests share; but the longest go test by test, so that all end together."""
+    """With `-n`: one file, one process, for what its tests share; the longest go test by test, so that all end together."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling

@@ -18,7 +18,7 @@ from renogybt.settings import Device
 from renogybt.sources.unit import Unit
 
 log = logging.getLogger(__name__)
-HOUR = 3600.0
+HOUR, MINUTE = 3600.0, 60.0
 Spans = tuple[tuple[int, int], ...]
 
 
@@ -55,6 +55,7 @@ class ModbusDevice:
         self._monotonic, self._wall = monotonic, wall
         self._generation = -1
         self._model = ""
+        self._recognised_by: tuple[str, str] | None = None
         self._kept: dict[str, tuple[float, dict[str, Any]]] = {}
         self._counts: dict[str, Any] = {}
         self._resting: dict[str, float] = {}
@@ -68,7 +69,8 @@ class ModbusDevice:
         """One reading. Raises `LinkError` or `Refused` when nothing at all could be read."""
         self._meet(link)
         self.unit.begin()
-        cycle = Cycle()
+        cycle, now = Cycle(), self._monotonic()
+        cycle.missing += [w.name for w in self.family.windows if not w.optional and now < self._resting.get(w.name, 0.0)]
         while (window := self._next(cycle)) is not None:
             cycle.asked.add((window.name, window.spans))
             if window.inside(cycle.answered):
@@ -83,6 +85,8 @@ class ModbusDevice:
                 continue
             self._take(cycle, window, *answer)
             self._recognise(link)
+        got = {window.name for window in self.family.windows if window.inside(cycle.answered)}
+        cycle.missing = [name for name in cycle.missing if name not in got]
         if not cycle.values:
             raise cycle.error or NoAnswer(f"{self.identity.label} answers, but gives none of its values")
         return self._reading(link, cycle)
@@ -124,6 +128,9 @@ class ModbusDevice:
     def _recognise(self, link: Link) -> None:
         self._generation = link.generation
         model = next((kept["model"] for _, kept in self._kept.values() if kept.get("model")), self._model)
+        if (link.name, model) == self._recognised_by:
+            return
+        self._recognised_by = link.name, model
         family = devices.for_type(self.device.type, self.device.variant, link.name, model)
         if family is not self.family:
             log.info("%s is read as %s (%s)", self.identity.label, family.title, model or link.name)
@@ -143,21 +150,21 @@ class ModbusDevice:
     def _due(self, window: Window, now: float) -> bool:
         if now < self._resting.get(window.name, 0.0):
             return False
+        kept = self._kept.get(window.name) if window.when is not When.CYCLE else None
+        if kept is not None and (window.when is When.CONNECTION or now - kept[0] < HOUR):
+            return False
         if self.unit.span(window) is None:
             self.unit.again(window)
-        if window.when is When.CYCLE or window.name not in self._kept:
-            return True
-        return window.when is When.HOUR and now - self._kept[window.name][0] >= HOUR
+        return True
 
     def _keep(self, window: Window, values: dict[str, Any]) -> None:
         if window.when is not When.CYCLE:
             self._kept[window.name] = (self._monotonic(), values)
-        counted = {field.only_if for field in self.family.fields if field.only_if}
-        self._counts |= {key: value for key, value in values.items() if key in counted}
+        self._counts |= {key: values[key] for key in self.family.counts if key in values}
 
     def _unanswered(self, window: Window, missing: list[str], error: Exception | None) -> None:
         if self.unit.span(window) is None:
-            self._resting[window.name] = self._monotonic() + HOUR
+            self._resting[window.name] = self._monotonic() + (HOUR if window.optional else MINUTE)
         elif error is not None:
             log.info("%s: %s not read: %s", self.identity.label, window.name, error)
         if not window.optional:

@@ -118,7 +118,7 @@ class Section:
         rest = REST * settings.bluetooth.battery_retry_seconds
         self.sources = [Source(reader(identity, device), device, rest) for identity in identities(device, settings)]
         several_batteries = device.type == "RNG_BATT" and len(device.device_id) > 1
-        combined = Identity(device.mac_addr or device.alias, None, device.alias, True)
+        combined = Identity(device.module, None, device.alias, True)
         self.bank = Bank(combined, device.device_id) if several_batteries else None
         self._pasts = list(pasts(self.sources, device)) if wants_past(device, settings) else []
 
@@ -184,8 +184,8 @@ class Section:
 
 def identities(device: Device, settings: Settings) -> Iterator[Identity]:
     """Who lives behind the module of `device`; `shared` when the whole configuration knows more than one unit there."""
-    mac = device.mac_addr or device.alias
-    units = {unit for other in settings.devices if (other.mac_addr or other.alias) == mac for unit in other.device_id}
+    mac = device.module
+    units = {unit for other in settings.devices if other.module == mac for unit in other.device_id}
     part = "history" if device.type == "RNG_CTRL_HIST" else ""
     for unit in device.device_id:
         yield Identity(mac, unit, device.alias, len(units) > 1, part)
@@ -199,8 +199,8 @@ def reader(identity: Identity, device: Device) -> Any:
 
 def wants_past(device: Device, settings: Settings) -> bool:
     """Whether to read the days a controller keeps in the background: not if a section of the user's own reads them."""
-    mac, wish = device.mac_addr or device.alias, settings.history
-    own = any(other.type == "RNG_CTRL_HIST" and (other.mac_addr or other.alias) == mac for other in settings.devices)
+    mac, wish = device.module, settings.history
+    own = any(other.type == "RNG_CTRL_HIST" and other.module == mac for other in settings.devices)
     return device.type == "RNG_CTRL" and wish.enabled and wish.controller_history and not own
 
 

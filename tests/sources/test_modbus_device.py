@@ -6,7 +6,8 @@ import pytest
 
 from renogybt.devices import family
 from renogybt.errors import BadFrame, LinkError, NoAnswer, Refused
-from renogybt.protocol.modbus import sealed
+from renogybt.link import Complete
+from renogybt.protocol.modbus import parse_request, sealed
 from renogybt.reading import Identity, Reading
 from renogybt.settings import Device
 from renogybt.sources.modbus_device import ModbusDevice
@@ -143,7 +144,7 @@ def test_a_silent_unit_is_an_error_that_names_it_and_the_remedy() -> None:
     device, link = make("RNG_BATT", 50), ScriptedLink({48: battery()})
     with pytest.raises(NoAnswer, match=r"no answer .* is device_id right\?"):
         read(device, link)
-    assert len(link.asked) == 2
+    assert len(link.asked) == 3, "two windows, and the first in its smaller form: no unit is waited for longer"
 
 
 def test_one_lost_answer_costs_a_new_connection_but_no_value() -> None:
@@ -308,3 +309,138 @@ def test_a_connection_that_breaks_says_nothing_about_the_unit() -> None:
         assert link.renewals == 2
         assert {ask[0] for ask in link.asked} == {48}
         assert [ask for n, ask in enumerate(link.asked) if ask not in link.asked[:n]] == whole.asked
+
+
+SECTIONS = [(5000, 17), (5017, 17), (5042, 6), (5122, 8)]
+"""What the predecessors ask of a battery."""
+
+
+class Deaf(ScriptedUnit):
+    """Answers exactly these questions, and is silent to all others."""
+
+    def answer(self, unit: int, frame: bytes) -> bytes | None:
+        request = parse_request(frame)
+        return super().answer(unit, frame) if (request.register, request.words) in self.spans else None
+
+
+def test_a_unit_that_is_deaf_to_wide_questions_is_read_all_the_same() -> None:
+    held = ScriptedUnit.of(family("battery"), BATTERY)
+    device, link = make("RNG_BATT", 48), ScriptedLink({48: Deaf(held.words, SECTIONS)})
+    values = read(device, link).values
+    assert {key: values[key] for key in ("voltage", "cell_voltage_0", "temperature_1")} == {
+        "voltage": 13.2,
+        "cell_voltage_0": 3.3,
+        "temperature_1": -1.5,
+    }
+    for _ in range(3):
+        reading = read(device, link)
+    assert not reading.missing
+    assert reading.values["model"] == "RBT100LFP12S-G1"
+    before = len(link.asked)
+    read(device, link)
+    assert [asked[1:] for asked in link.asked[before:]] == SECTIONS[:3], "what it is deaf to is not asked any more"
+
+
+def test_a_unit_that_wakes_up_late_is_asked_the_wide_questions() -> None:
+    pack = battery()
+    pack.silences = [5000]
+    device, link = make("RNG_BATT", 48), ScriptedLink({48: pack})
+    assert not read(device, link).missing
+    before = len(link.asked)
+    read(device, link)
+    assert (48, 5000, 34) in link.asked[before:]
+    assert (48, 5000, 17) not in link.asked[before:]
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 6, 11])
+def test_refusals_of_a_moment_cost_no_more_than_that(code: int) -> None:
+    """What was answered once is asked again at the next turn, whatever the unit says in between."""
+    pack = battery()
+    device, link = make("RNG_BATT", 48), ScriptedLink({48: pack})
+    read(device, link)
+    refusing = Refusing(pack.words, pack.spans)
+    refusing.code = code
+    link.units[48] = refusing
+    for _ in range(4):
+        with pytest.raises((Refused, NoAnswer)):
+            read(device, link)
+    link.units[48] = pack
+    before = len(link.asked)
+    reading = read(device, link)
+    assert not reading.missing
+    assert reading.values["voltage"] == 13.2
+    assert (48, 5000, 34) in link.asked[before:]
+
+
+class Refusing(ScriptedUnit):
+    code = 2
+
+    def answer(self, unit: int, frame: bytes) -> bytes | None:
+        return sealed(bytes((unit, 0x83, self.code)))
+
+
+def test_what_is_refused_for_long_is_not_there_any_more() -> None:
+    """Another battery with the same number: its smaller block is found in the end."""
+    pack = battery()
+    device, link = make("RNG_BATT", 48), ScriptedLink({48: pack})
+    read(device, link)
+    link.units[48] = ScriptedUnit(pack.words, [span for span in pack.spans if span != (5000, 34)])
+    missing = [bool(read(device, link).missing) for _ in range(12)]
+    assert missing[0]
+    assert not missing[-1]
+
+
+class Mixed(ScriptedLink):
+    """Answers come late by one: that to a question which was given up is still under way when the next is asked."""
+
+    lag: bytes = b""
+
+    async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
+        assert frame is not None
+        request = parse_request(frame)
+        unit = self.units[request.unit]
+        if request.register in unit.silences:
+            lost, unit.silences = unit.silences, []
+            self.lag, unit.silences = unit.answer(request.unit, frame) or b"", lost
+        elif self.lag and not self.spent and len(self.lag) == request.answer_size:
+            own = unit.answer(request.unit, frame) or b""
+            self.asked.append((request.unit, request.register, request.words))
+            late, self.lag = self.lag, own
+            return late
+        return await super().exchange(frame, complete, timeout, pause)
+
+
+def test_a_late_answer_is_not_taken_for_one_to_another_question() -> None:
+    """Cells and temperatures are 17 words each, and the line behind the module knows nothing of a new connection."""
+    words = battery().words
+    pack = ScriptedUnit(words, SECTIONS)
+    device, link = make("RNG_BATT", 48), Mixed({48: pack})
+    read(device, link)
+    pack.silences = [5000]
+    for _ in range(4):
+        values = read(device, link).values
+        assert values["temperature_0"] in (21.0, None)
+        assert values["cell_voltage_0"] in (3.3, None)
+    assert link.renewals
+    assert values["temperature_0"] == 21.0
+
+
+def test_an_answer_that_comes_twice_is_not_taken_for_the_next() -> None:
+    pack = ScriptedUnit(battery().words, SECTIONS)
+    device, link = make("RNG_BATT", 48), Twice({48: pack})
+    for _ in range(3):
+        values = read(device, link).values
+        assert (values["cell_voltage_0"], values["temperature_0"]) == (3.3, 21.0)
+
+
+class Twice(ScriptedLink):
+    """Each answer comes once more, right after the next question."""
+
+    before: bytes = b""
+
+    async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
+        if (once_more := complete(self.before) if self.before else None) is not None:
+            self.before = b""
+            return once_more
+        self.before = await super().exchange(frame, complete, timeout, pause)
+        return self.before

@@ -99,7 +99,7 @@ def test_link_figures_follow_each_cycle() -> None:
     )
     assert not figures[51].connected
     assert figures[51].read_errors == 1
-    assert figures[51].timeouts == 2
+    assert figures[51].timeouts == 3
     assert (figures[51].success_rate, figures[51].data_age) == (0.0, None)
 
 

@@ -193,12 +193,13 @@ class Adapter:
         self._searches.join(loop.time())
         manner = self.listening.manner(bool(self._searches))
         self.listening.starts()
+        losses = bluez.losses(loop)
         try:
             await self._scan.start(self.name, manner)
             listening = loop.time()
             self.listening.began(manner)
             try:
-                await self._wait_for_news(listening, manner)
+                await self._wait_for_news(listening, manner, losses)
             finally:
                 self._hearing.judge(listening, self._searches.exhausted(loop.time()), loop.time())
                 if self.listening.ends() and self._scan.since is not None:
@@ -209,9 +210,9 @@ class Adapter:
             self._searches.give_up(error)
             self.listening.failed(manner, str(error), loop.time())
 
-    async def _wait_for_news(self, began: float, manner: Manner) -> None:
+    async def _wait_for_news(self, began: float, manner: Manner, losses: int) -> None:
+        """`losses`: those before the scan was started. What has been lost since, it will not hear of."""
         loop = asyncio.get_running_loop()
-        losses = bluez.losses(loop)
         while True:
             now = loop.time()
             self._searches.join(now)

@@ -51,6 +51,7 @@ class Adapters:
         """Bring everything up to date. What does not answer is counted. `quiet`: do not mind adapters that are missing."""
         decided = self._decided()
         for name in decided or NAMES:
+            changes = self._observed.changes
             try:
                 held = await self._bus.adapter(name)
             except FAULTS as error:
@@ -63,6 +64,8 @@ class Adapters:
                     continue
                 return
             self._unanswered.pop(name if decided else "", None)
+            if self._observed.changes != changes:
+                return  # the news may be newer than the answer, and make that everything is asked for again at once
             if decided:
                 missed = name in self._observed.absent
                 await self._found(name, self._observed.asked(name, held), quiet, missed)
@@ -116,24 +119,34 @@ class Adapters:
     # Being there
 
     async def _found(self, name: str, seen: Seen | None, quiet: bool, missed: bool) -> None:
-        if seen is not None:
+        other = await self._same_as(name) if seen is None or self._is_another(seen) else None
+        if other is not None:
+            self._moved(name, other)
+        elif seen is None:
+            if not quiet and not self.unsure:
+                self._teller.once(f"absent {name}", logging.WARNING, "adapter", f"{name} is not there; waiting for it")
+        else:
             if seen.address:
                 self._memory.addresses[name] = seen.address
             if self._teller.over(f"absent {name}") or (missed and not quiet):
                 self._tell_back(f"{name} is back", seen)
-            return
-        other = await self._same_as(name)
-        if other is None:
-            if not quiet and not self.unsure:
-                self._teller.once(f"absent {name}", logging.WARNING, "adapter", f"{name} is not there; waiting for it")
-            return
+
+    def _is_another(self, seen: Seen) -> bool:
+        """Whether this adapter has the name that one of ours had."""
+        ours = self._memory.addresses.get(seen.name, "")
+        return bool(ours and seen.address) and ours != seen.address
+
+    def _moved(self, name: str, other: Seen) -> None:
         self._teller.over(f"absent {name}")
         self._observed.absent.pop(name, None)
         for old in {name, *(old for old, new in self._memory.renamed.items() if new == name)}:
             self._memory.renamed[old] = other.name
+        self._memory.addresses.pop(name, None)
         self._memory.addresses[other.name] = other.address
+        known = other.name in self._view.adapters  # a reading found it first, and said so
         self._view.moved(name, other.name)
-        self._tell_back(f"{name} is now called {other.name}", other)
+        if not known:
+            self._tell_back(f"{name} is now called {other.name}", other)
 
     async def _same_as(self, name: str) -> Seen | None:
         """The adapter with the address that `name` had, under its new name."""
@@ -169,8 +182,9 @@ class Adapters:
     async def _check_power(self, seen: Seen) -> None:
         name, now = seen.name, time.monotonic()
         at, failures = self._switched.get(name, (float("-inf"), 0))
+        went_off, seen.went_off = seen.went_off, False
         if seen.powered:
-            if self._switched.pop(name, None) is not None:
+            if self._switched.pop(name, None) is not None or went_off:
                 self._teller.over(f"off {name}")
                 self._teller.tell(logging.INFO, "adapter", f"{name} is on again", "hasten")
             return

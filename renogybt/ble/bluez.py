@@ -21,17 +21,13 @@ from bleak.backends.device import BLEDevice
 from bleak.exc import BleakDBusError
 
 from renogybt.ble.bounded import bounded
+from renogybt.ble.bus import ADAPTER, BLUEZ, CALL_LIMIT, PREFIX, PROPERTIES
 
 log = logging.getLogger(__name__)
 LINUX = sys.platform == "linux"
 INIT_LIMIT = 10.0
 """Seconds bleak may take to learn of all objects; a BlueZ that ran for months has thousands."""
-CALL_LIMIT = 5.0
-"""Seconds one D-Bus call of ours may take."""
-ROOT = "/org/bluez/"
-SERVICE = "org.bluez"
-ADAPTER, DEVICE = "org.bluez.Adapter1", "org.bluez.Device1"
-PROPERTIES = "org.freedesktop.DBus.Properties"
+DEVICE = "org.bluez.Device1"
 UNKNOWN_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
 Tree = Mapping[str, Mapping[str, Mapping[str, Any]]]
 _losses: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
@@ -138,14 +134,14 @@ def losses(loop: asyncio.AbstractEventLoop) -> int:
 
 def known_device(adapter: str, address: str, name: str) -> BLEDevice | None:
     """The device as BlueZ remembers it, by address or (without one) by name: no scan needed to connect to it."""
-    for path, props in devices(f"{ROOT}{adapter}/" if adapter else ROOT):
+    for path, props in devices(f"{PREFIX}{adapter}/" if adapter else PREFIX):
         alias = str(props.get("Alias", "")).strip()
         if str(props.get("Address", "")).upper() == address if address else alias == name:
             return BLEDevice(props.get("Address", ""), alias or None, {"path": path, "props": props})
     return None
 
 
-def devices(prefix: str = ROOT) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def devices(prefix: str = PREFIX) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Path and properties of each device below `prefix`."""
     for path, held in list(tree().items()):
         if DEVICE in held and path.startswith(prefix):
@@ -158,7 +154,7 @@ async def call(path: str, interface: str, member: str, signature: str = "", *bod
     from dbus_fast import Message
 
     manager = await meet()
-    message = Message(SERVICE, path, interface, member, signature=signature, body=list(body))
+    message = Message(BLUEZ, path, interface, member, signature=signature, body=list(body))
     reply = await bounded(manager._bus.call(message), limit, f"{member} of {path}")
     assert_reply(reply)
     return reply.body[0] if reply.body else None
@@ -202,17 +198,6 @@ async def disconnect(path: str, seconds: float = CALL_LIMIT) -> bool:
 async def remove_device(path: str) -> None:
     """Have BlueZ forget a device and all it has stored of it."""
     await call(path.rpartition("/")[0], ADAPTER, "RemoveDevice", "o", path)
-
-
-async def stop_discovery(adapter: str, limit: float = CALL_LIMIT) -> bool:
-    """End the scan that our own connection has running. False when BlueZ knows of none. Raises what bleak raises."""
-    try:
-        await call(f"{ROOT}{adapter}", ADAPTER, "StopDiscovery", limit=limit)
-    except BleakDBusError as error:
-        if "No discovery started" in str(error):
-            return False
-        raise
-    return True
 
 
 async def forget_everything() -> None:

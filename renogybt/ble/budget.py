@@ -17,6 +17,10 @@ MARGIN = 5.0
 FEWEST = 1.0
 """Seconds that must be left to begin another attempt to connect."""
 QUICK_RETRIES = 3
+OPERATION_LIMIT, WRITE_LIMIT, DISCONNECT_LIMIT = 10.0, 5.0, 5.0
+"""Seconds for one step of a connection to a module, whatever radio it is over."""
+CLEAN_UP_SHARE = 0.2
+"""Part of the time for connecting that is kept back to undo an attempt that failed."""
 BARE_LIMIT = 3
 """So often in a row a module may show none of its services; then BlueZ's stored picture of it is thrown away."""
 

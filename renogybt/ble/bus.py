@@ -80,12 +80,16 @@ class Bus:
         from dbus_fast.errors import DBusFastError
 
         await self.close()
+        bus: MessageBus | None = None
         try:
             bus = MessageBus(bus_type=BusType.SYSTEM, auth=get_dbus_authenticator())
             await bounded(bus.connect(), CALL_LIMIT, "connecting to the system D-Bus")
+            self._bus = bus
         except (OSError, EOFError, ValueError, DBusFastError) as error:
             raise BusError("", f"no connection to the system D-Bus ({str(error) or type(error).__name__})") from error
-        self._bus = bus
+        finally:
+            if bus is not None and self._bus is not bus:
+                bus.disconnect()  # it may stand all the same, if this was cancelled just then
         self._end = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
         self._end.add_done_callback(partial(self._ended, bus))
         bus.add_message_handler(self._heard)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -13,20 +12,13 @@ from bleak.backends.device import BLEDevice
 
 from renogybt.ble import bluez
 from renogybt.ble.bounded import bounded
-from renogybt.ble.faults import TRANSIENT, Bare, bluez_is_gone, object_is_gone, text_of, translate
+from renogybt.ble.budget import CLEAN_UP_SHARE, DISCONNECT_LIMIT, OPERATION_LIMIT, WRITE_LIMIT
+from renogybt.ble.characteristics import READ, WRITE_BLIND, choose, ends
+from renogybt.ble.faults import TRANSIENT, bluez_is_gone, object_is_gone, text_of, translate
 from renogybt.errors import LinkError, LinkLost
 from renogybt.protocol.table import Gatt
 
 log = logging.getLogger(__name__)
-OPERATION_LIMIT = 10.0
-WRITE_LIMIT = 5.0
-DISCONNECT_LIMIT = 5.0
-CLEAN_UP_SHARE = 0.2
-"""Part of the time for connecting that is kept back for bleak to undo an attempt that failed."""
-
-
-def uuid(short: int) -> str:
-    return f"0000{short:04x}-0000-1000-8000-00805f9b34fb"
 
 
 class Connection:
@@ -70,14 +62,7 @@ class Connection:
     async def subscribe(self, gatt: Gatt, seconds: float) -> None:
         """Be able to write, and receive what the module says. Raises `Bare` and what bleak raises."""
         assert self.client is not None
-        services = self.client.services
-        notify = choose(services, gatt.notify_service, gatt.notify, ("notify",))
-        if notify is None:
-            raise Bare(f"{self.label} has no characteristic {gatt.notify:04x} that notifies; is it a Renogy module?")
-        if gatt.write:
-            self._write = choose(services, gatt.write_service, gatt.write, ("write-without-response", "write"))
-            if self._write is None:
-                raise Bare(f"{self.label} has no characteristic {gatt.write:04x} to write to; is it a Renogy module?")
+        notify, self._write = ends(self.client.services, gatt, can, self.label)
         if gatt.wake:
             await self.wake(gatt)
         work = self.client.start_notify(notify, self._notified)
@@ -88,7 +73,7 @@ class Connection:
         assert self.client is not None
         await asyncio.sleep(gatt.settle)
         try:
-            characteristic = choose(self.client.services, gatt.write_service, gatt.wake, ("read",))
+            characteristic = choose(self.client.services, gatt.write_service, gatt.wake, (READ,), can)
             if characteristic is not None:
                 await bounded(self.client.read_gatt_char(characteristic), WRITE_LIMIT, f"waking {self.label}")
         except TRANSIENT as error:
@@ -98,7 +83,7 @@ class Connection:
         """Raises `LinkError`."""
         assert self.client is not None
         assert self._write is not None
-        respond = "write-without-response" not in self._write.properties
+        respond = not can(self._write, WRITE_BLIND)
         try:
             work = self.client.write_gatt_char(self._write, frame, response=respond)
             await bounded(work, WRITE_LIMIT, f"writing to {self.label}")
@@ -118,13 +103,15 @@ class Connection:
             await bluez.forget_everything()
         return stale
 
-    async def close(self) -> None:
-        """Disconnect. Also needed when the link is down already: only this releases bleak's connection to the D-Bus."""
+    async def close(self, seconds: float = 0.0) -> None:
+        """Disconnect, in `seconds` or the usual time. Also needed when the link is down already: only this releases bleak's
+        connection to the D-Bus.
+        """
         client, self.client, self._write = self.client, None, None
         if client is None:
             return
         try:
-            await bounded(client.disconnect(), DISCONNECT_LIMIT, f"disconnecting from {self.label}")
+            await bounded(client.disconnect(), seconds or DISCONNECT_LIMIT, f"disconnecting from {self.label}")
         except (*TRANSIENT, LinkError) as error:
             log.debug("disconnecting from %s: %s", self.label, text_of(error))
 
@@ -136,17 +123,5 @@ class Connection:
             self._lost()
 
 
-def choose(services: Any, service: int, characteristic: int, properties: tuple[str, ...]) -> BleakGATTCharacteristic | None:
-    """The characteristic of that service which can do one of `properties`, the earlier the better.
-
-    Battery Pro modules list ffd1 and fff1 again in other services, where they do not work: service and property decide.
-    """
-    for wanted in properties:
-        for candidate in services:
-            if candidate.uuid != uuid(service):
-                continue
-            for item in candidate.characteristics:
-                if item.uuid == uuid(characteristic) and wanted in item.properties:
-                    found: BleakGATTCharacteristic = item
-                    return found
-    return None
+def can(item: BleakGATTCharacteristic, what: str) -> bool:
+    return what in item.properties

@@ -31,6 +31,8 @@ SETTLE: Mapping[str, float] = {
 """Seconds until the effect of a rung can be judged."""
 HELD = 15.0
 """Seconds a scan of ours may be overdue."""
+GENTLE = 0.85
+"""Part of `stuck_seconds` after which the rungs that reset nothing are climbed, so that a reset need not wait for them."""
 SILENT_SCANS = FAILED_SCANS = 3
 UNANSWERED = 2
 """Looks at an adapter in a row that BlueZ left without an answer."""
@@ -123,16 +125,15 @@ def _scans(adapter: AdapterFacts, facts: Facts, settings: Watchdog) -> Trouble |
     now, name = facts.now, adapter.name
     if held(adapter, facts, settings):
         return Trouble(f"a scan of ours on {name} should have ended long ago", LADDER, name)
-    if (since := stuck_since(adapter, settings)) is not None and now - since >= settings.stuck_seconds:
+    if (since := stuck_since(adapter, settings)) is not None and now - since >= GENTLE * settings.stuck_seconds:
         assert adapter.discovering_since is not None
         seconds = now - adapter.discovering_since
         why = "nothing can be read" if adapter.failing_since is not None else "foreign_discovery = reset"
-        return Trouble(f"{name} has been scanning for {seconds:.0f} s, not for us, and {why}", LADDER, name)
-    if adapter.failing_since is None:
-        return None
-    if adapter.failed_scans >= FAILED_SCANS:
+        rungs = LADDER if now - since >= settings.stuck_seconds else LADDER[: LADDER.index(RESETS[0])]
+        return Trouble(f"{name} has been scanning for {seconds:.0f} s, not for us, and {why}", rungs, name)
+    if adapter.failed_scans >= FAILED_SCANS:  # also while a module that is connected answers: the others are never found
         return Trouble(f"{adapter.failed_scans} scans in a row on {name} could not be started or ended", LADDER, name)
-    if adapter.silent_scans >= SILENT_SCANS:
+    if adapter.silent_scans >= SILENT_SCANS and adapter.failing_since is not None:
         return Trouble(f"{adapter.silent_scans} scans in a row on {name} heard nothing at all", LADDER[2:], name)
     return None
 
@@ -219,7 +220,7 @@ def calm(facts: Facts, memory: Memory, settings: Watchdog) -> bool:
     """Whether the last remedy helped for good: something was read since, nothing fails, and a while has passed."""
     if facts.now - memory.at < min(CALM, 5 * settings.interval) or facts.gone_since is not None:
         return False
-    well = [adapter for adapter in facts.adapters if adapter.usable and adapter.failing_since is None]
+    well = [a for a in facts.adapters if a.usable and a.failing_since is None and a.failed_scans < FAILED_SCANS]
     return len(well) == len(facts.adapters) and any((adapter.good_at or 0.0) > memory.at for adapter in well)
 
 

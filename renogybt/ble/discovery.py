@@ -10,11 +10,10 @@ from bleak.backends.device import BLEDevice
 
 from renogybt.ble.adapter import Adapter
 from renogybt.ble.budget import Plan
-from renogybt.ble.hearing import Heard
+from renogybt.ble.hearing import Heard, lookalikes
 from renogybt.errors import Held, LinkError, NoAdapter, NotFound, Wedged
 
 log = logging.getLogger(__name__)
-RENOGY_NAMES = ("BT-TH-", "RNG", "BTRIC", "RTMShunt300")
 
 
 async def search(adapter: Adapter, matches: Callable[[BLEDevice], bool], plan: Plan, until: float) -> BLEDevice | None:
@@ -42,8 +41,7 @@ def absence(label: str, read_before: bool, others: Mapping[str, Heard], seconds:
             "takes one connection and is silent as long as it lasts: probably a phone app is connected to it. Close the "
             "app; the bridge comes back by itself. Otherwise it is out of range or without power."
         )
-    like = [f"{h.name.strip()} ({address})" for address, h in others.items() if h.name.startswith(RENOGY_NAMES)]
-    hint = f"These look like Renogy modules: {', '.join(like)}." if like else "No module with a Renogy name was heard."
+    hint = lookalikes({address: heard.name for address, heard in others.items()})
     return NotFound(
         f"{label} was not seen in {seconds:g} s of scanning ({len(others)} other devices were). {hint} "
         "Is it in range and powered, is mac_addr right, and is no phone app connected to it?"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bleak.exc import BleakBluetoothNotAvailableError, BleakDBusError, BleakDeviceNotFoundError, BleakError
 
 from renogybt.ble.budget import Cure
+from renogybt.ble.characteristics import Bare
 from renogybt.errors import ConnectFailed, LinkError, NoAdapter, NotFound
-from renogybt.errors import NoTime as NoTime
 
 TRANSIENT = (BleakError, TimeoutError, OSError, EOFError, KeyError, AttributeError, AssertionError)
 """What bleak raises for trouble on the air or on the bus. The last three slip out of it when BlueZ's objects change while it
@@ -41,10 +41,6 @@ BRIEF = (
 )
 """Marks of a failure that may be over in a moment."""
 KEYS = ("key-missing", "AuthenticationFailed", "AuthenticationCanceled", "Not paired", "nsufficient Authentication")
-
-
-class Bare(ConnectFailed):
-    """Connected, but the characteristics of such a module are not there (yet)."""
 
 
 def text_of(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from bleak.backends.device import BLEDevice
 
 from renogybt.ble import bluez
 from renogybt.ble.bounded import bounded
-from renogybt.ble.connection import CLEAN_UP_SHARE, DISCONNECT_LIMIT, OPERATION_LIMIT
+from renogybt.ble.budget import CLEAN_UP_SHARE, DISCONNECT_LIMIT, OPERATION_LIMIT
 from renogybt.ble.faults import TRANSIENT, text_of
 from renogybt.ble.status import Denied, Status, status_of
 from renogybt.errors import LinkError

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from renogybt.devices.module import NAMES
 
 REMEMBERED, MOST = 120.0, 256
 """Seconds for which it is known what was heard, and of how many devices at most."""
@@ -54,3 +57,9 @@ class Hearing:
             self.silent_scans = 0
         elif now - began >= SILENCE or exhausted:
             self.silent_scans += 1
+
+
+def lookalikes(names: Mapping[str, str]) -> str:
+    """A sentence for the user whose module was not heard: what was instead, its names by address."""
+    like = [f"{name.strip()} ({address})" for address, name in names.items() if name.startswith(NAMES)]
+    return f"These look like Renogy modules: {', '.join(like)}." if like else "No module with a Renogy name was heard."

@@ -53,7 +53,7 @@ class Listening:
         self._ear: Ear | None = None
         self._attended = self._retry_at = 0.0
         self._failures = 0
-        self._active_only = False
+        self._active_only = self._said_so = False
         self._ended_at: float | None = None
 
     def attend(self, listener: Listener, now: float) -> None:
@@ -146,7 +146,9 @@ class Listening:
 
     def _give_up_passive(self, why: str) -> None:
         self._active_only = True
-        log.warning("this adapter cannot listen passively (%s); scanning actively instead", why)
+        level = logging.DEBUG if self._said_so else logging.WARNING  # each new listener may want it again
+        self._said_so = True
+        log.log(level, "this adapter cannot listen passively (%s); scanning actively instead", why)
 
     def _tell(self, state: State) -> None:
         self.state = state

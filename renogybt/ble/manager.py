@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 from renogybt.ble import bluez
 from renogybt.ble.adapter import Adapter
 from renogybt.ble.bounded import when_wedged
-from renogybt.ble.budget import plan
-from renogybt.ble.faults import NoTime
+from renogybt.ble.lender import Lender
 from renogybt.ble.module import Module
 from renogybt.ble.places import Places
-from renogybt.errors import Released
-from renogybt.incident import Ask, Incident, Kind
+from renogybt.errors import NoTime
+from renogybt.incident import Incident
 from renogybt.protocol.table import Gatt
 from renogybt.settings import Device, Settings
 
@@ -28,34 +27,26 @@ if TYPE_CHECKING:
     from renogybt.ble.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
-FREE_WAIT = 30.0
-"""Seconds for which a reading under way may keep a module that is to be freed."""
 LATE_END = 5.0
 """Seconds for the scans of an event loop that was given up, and runs all the same."""
 FILES, FILES_GROWN, FILES_EVERY = 64, 16, 60.0
 """More open files than this, and so many more than at the start, are a leak; seconds between two counts."""
 
 
-class BLEManager:
-    """All modules of this machine. Lives in the radio thread.
-
-    `report` takes what was noticed and done, in the radio thread. `resets` is the watchdog's memory. `patient`: look longer
-    for a module that is not there (one-shot runs, which get no second chance).
-    """
+class BLEManager(Lender[Module]):
+    """All modules in reach of this machine. `resets` is the watchdog's memory."""
 
     def __init__(
         self, settings: Settings, report: Callable[[Incident], None], resets: Resets, patient: bool = False
     ) -> None:
-        self._settings, self._report, self._resets = settings, report, resets
-        self._plan = plan(settings.bluetooth, patient)
+        super().__init__(settings, report, patient)
+        self._settings, self._resets = settings, resets
         self._places = Places(report)
-        self._modules: dict[str, Module] = {}
-        self._handed_back = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchdog: Watchdog | None = None
         self._watch: asyncio.Task[None] | None = None
         self._files_at = self._files_first = 0.0
-        self._asked = self._abandoned = False
+        self._abandoned = False
         self.guests: Guests | None = None
         """Connections of others over our adapters, which end with ours."""
         bluez.defuse_version_probe()
@@ -64,49 +55,20 @@ class BLEManager:
 
     @asynccontextmanager
     async def lend(self, device: Device, gatt: Gatt) -> AsyncIterator[Module]:
-        """A connected module for the length of one reading; others who want the same module wait. Raises `LinkError`.
-
-        The connection stays open afterwards unless the device says `connection = per_read`, or the link is spent.
-        """
         began = self._begin()
         module = self._module(device)
         module.refuse_if_released()
         adapter = await self._places.adapter(device.adapter)
-        await _acquire(module, began + self._plan.cycle(0))
-        try:
+        async with self._borrowed(module, device, began):
             with adapter.reading():
-                module.begin(began)
                 if not module.connected:
                     await self._make_room(module)
                 try:
-                    await module.ready(adapter, gatt)
+                    await module.use(adapter)
+                    await module.ready(gatt)
                 finally:
                     module.opening = False
                 yield module
-        finally:
-            try:
-                if device.connection == "per_read" or module.spent:
-                    await module.close()
-            finally:
-                module.used_at = asyncio.get_running_loop().time()
-                module.lock.release()
-                self._handed_back.set()
-
-    def rssi(self, device: Device) -> int | None:
-        module = self.module_of(device)
-        return module.rssi if module else None
-
-    def connected(self, device: Device) -> bool:
-        module = self.module_of(device)
-        return module is not None and module.connected
-
-    def connect_seconds(self, device: Device) -> float | None:
-        """What the last connection took to come about; None before the first."""
-        module = self.module_of(device)
-        return module.connect_seconds if module else None
-
-    def module_of(self, device: Device) -> Module | None:
-        return self._modules.get(device.mac_addr or device.alias)
 
     # For clients of the Bluetooth proxy
 
@@ -121,33 +83,10 @@ class BLEManager:
         for module in self._modules.values():
             link = module.connection
             if module.address == address or (link is not None and link.path.endswith(address.replace(":", "_"))):
-                return module.released_until <= now
+                return module.terms.released_until <= now
         return any(device.mac_addr == address for device in self._settings.devices)
 
     # For the owner
-
-    async def free(self, device: Device, seconds: float) -> None:
-        """Give the module of `device` up for so long, for the phone app; `lend` raises `Released` meanwhile."""
-        module = self._module(device)
-        module.released_until = time.monotonic() + seconds
-        try:
-            async with asyncio.timeout(FREE_WAIT):
-                await module.lock.acquire()
-        except TimeoutError:
-            log.info("%s is still being read; freeing it all the same", module)
-            await module.release()
-        else:
-            try:
-                await module.release()
-            finally:
-                module.lock.release()
-        log.debug("%s is free for %g minutes", module, seconds / 60)
-
-    async def resume(self, device: Device) -> None:
-        """Take it back before that."""
-        module = self._module(device)
-        if module.released_until:
-            module.released_until = 0.0
 
     async def close(self) -> None:
         """Release every connection, stop scanning, leave the D-Bus."""
@@ -235,58 +174,23 @@ class BLEManager:
     def _wedged(self, text: str) -> None:
         self._ask_for_new_loop(f"Bluetooth hangs: {text}; starting it afresh")
 
-    def _ask_for_new_loop(self, text: str) -> None:
-        if not self._asked:
-            self._asked = True
-            self._tell("new_loop", text, "new_loop", logging.ERROR)
-
-    def _tell(self, kind: Kind, text: str, asks: Ask = "", level: int = logging.INFO) -> None:
-        log.log(level, "%s", text)
-        self._report(Incident(kind, text, asks))
-
-    def _module(self, device: Device) -> Module:
-        key = device.mac_addr or device.alias
-        if key not in self._modules:
-            self._modules[key] = Module(device.mac_addr, device.alias, self._plan, self._report)
-        return self._modules[key]
+    def _make(self, device: Device) -> Module:
+        return Module(device.mac_addr, device.alias, self._plan, self._report)
 
     async def _make_room(self, module: Module) -> None:
         """Have a place for one more connection: the idle one that was used least recently gives way. Raises `NoTime`."""
         most = self._settings.bluetooth.max_connections
         try:
-            async with asyncio.timeout_at(module.connect_until):
+            async with asyncio.timeout_at(module.terms.connect_until):
                 while True:
                     held = [m for m in self._modules.values() if m is not module and (m.connected or m.opening)]
                     if len(held) < most:
                         module.opening = True
                         return
-                    idle = [m for m in held if not m.lock.locked()]
-                    if idle:
-                        await self._give_way(min(idle, key=lambda m: m.used_at))
-                    else:
-                        self._handed_back.clear()
-                        await self._handed_back.wait()
+                    if not await self._give_way(held, "max_connections"):
+                        await self._next_handed_back()
         except TimeoutError:
             raise NoTime(f"no time left in this cycle: all {most} connections (max_connections) were in use") from None
-
-    async def _give_way(self, module: Module) -> None:
-        async with module.lock:
-            log.debug("%s gives way to another module (max_connections)", module)
-            await module.close()
-
-
-async def _acquire(module: Module, until: float) -> None:
-    """Be the one who uses it. Raises `Released` and `NoTime`."""
-    try:
-        async with asyncio.timeout_at(until):
-            await module.lock.acquire()
-    except TimeoutError:
-        raise NoTime(f"no time left in this cycle: {module} was busy with other devices behind it") from None
-    try:
-        module.refuse_if_released()
-    except Released:
-        module.lock.release()
-        raise
 
 
 def open_files() -> int:

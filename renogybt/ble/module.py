@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 
 from bleak.backends.device import BLEDevice
 
 from renogybt.ble import bluez
 from renogybt.ble.adapter import Adapter
-from renogybt.ble.budget import FEWEST, Plan, budget
+from renogybt.ble.budget import FEWEST, Plan
 from renogybt.ble.connection import Connection
 from renogybt.ble.discovery import absence, search
-from renogybt.ble.faults import TRANSIENT, NoTime, text_of, translate
+from renogybt.ble.faults import TRANSIENT, text_of, translate
+from renogybt.ble.lendable import Lendable
 from renogybt.ble.recovery import Recovery
-from renogybt.ble.talk import Talk
-from renogybt.errors import ConnectFailed, Held, LinkError, NoAdapter, NotFound, Released
+from renogybt.errors import ConnectFailed, Held, LinkError, NoAdapter, NotFound, NoTime
 from renogybt.incident import Incident
 from renogybt.link import Complete
-from renogybt.protocol.table import Gatt
 
 log = logging.getLogger(__name__)
 TRUSTED = 55.0
@@ -29,33 +27,16 @@ UNSEEN_LIMIT = 15.0
 """Seconds for a module that BlueZ only remembers: it may be gone, and nobody else can connect meanwhile."""
 
 
-class Module:
-    """Connects when needed, talks, and always disconnects. Implements `renogybt.link.Link`.
-
-    Used by one borrower at a time (`lock`). `address` upper case, or "" when the module is looked for by `alias`.
-    `used_at`: when it was last handed back. `released_until`: until when it is free for others (monotonic seconds).
-    `connect_seconds`: what the last connection took to come about.
-    """
+class Module(Lendable[Connection]):
+    """A module in reach of this machine."""
 
     def __init__(self, address: str, alias: str, plan: Plan, report: Callable[[Incident], None]) -> None:
-        self.address, self.alias = address, alias
+        super().__init__(address, alias, plan)
         self.adapter: Adapter | None = None
-        self.lock = asyncio.Lock()
-        self.generation = 0
         self.opening = False
-        self.used_at = self.released_until = 0.0
-        self.connect_seconds: float | None = None
-        self.name = ""
-        """The advertised name, without the spaces some modules pad it with."""
-        self._plan = plan
-        self._talk = Talk(str(self))
         self._recovery = Recovery(str(self), report)
         self._device: BLEDevice | None = None
-        self._connection: Connection | None = None
-        self._gatt: Gatt | None = None
-        self._failures = 0
-        self._connect_until = self._ends = 0.0
-        self._must_see = self._seen = self._lost = self._read = False
+        self._must_see = self._seen = False
 
     @property
     def rssi(self) -> int | None:
@@ -63,75 +44,11 @@ class Module:
         heard = self.adapter.heard.get(self._device.address) if self.adapter and self._device else None
         return heard.rssi if heard is not None else signal_strength(self._device)
 
-    @property
-    def spent(self) -> bool:
-        return self._talk.spent
-
-    @property
-    def connected(self) -> bool:
-        return self._connection is not None and self._connection.alive
-
-    @property
-    def connection(self) -> Connection | None:
-        """The present connection, for whoever has to break it."""
-        return self._connection
-
-    def __str__(self) -> str:
-        return f"{self.alias} ({self.address})" if self.address else self.alias
-
-    def begin(self, began: float) -> None:
-        """A new cycle, which began at that moment (seconds of the event loop): it has to end in time."""
-        self._connect_until = began + self._plan.cycle(self._failures)
-        self._ends = began + self._plan.longest
-
-    @property
-    def connect_until(self) -> float:
-        """Until when connections may come about in this cycle (seconds of the event loop)."""
-        return self._connect_until
-
-    async def ready(self, adapter: Adapter, gatt: Gatt) -> None:
-        """Be connected and unspent. Devices behind one module may need different care: the most that one asked for holds.
-
-        Raises `LinkError`.
-        """
+    async def use(self, adapter: Adapter) -> None:
+        """Be reached over this one from now on."""
         if adapter is not self.adapter:
             await self.close()
             self.adapter, self._device = adapter, None
-        before, self._gatt = self._gatt, most(self._gatt, gatt)
-        if before is None or before.notify != gatt.notify or not await self._is_healthy():
-            await self.renew()
-        elif self._gatt.wake and not before.wake:
-            assert self._connection is not None
-            await self._connection.wake(self._gatt)
-
-    def refuse_if_released(self) -> None:
-        """Raises `Released` while it is lent to somebody else."""
-        left = self.released_until - time.monotonic()
-        if left > 0:
-            minutes = max(1, round(left / 60))
-            raise Released(f"{self} is free for the phone app; the bridge comes back in {minutes} min", self.released_until)
-
-    async def renew(self) -> None:
-        self.refuse_if_released()
-        await self.close()
-        try:
-            await self._open()
-        except LinkError as error:
-            if isinstance(error, ConnectFailed) and not isinstance(error, NoTime):
-                self._failures += 1
-            if self.adapter and not isinstance(error, Held | NotFound | NoTime):
-                self.adapter.failed()
-            raise
-        self._failures = 0
-
-    async def close(self) -> None:
-        """Disconnect. Also needed when the link is down already: only this releases bleak's connection to the D-Bus."""
-        connection, self._connection = self._connection, None
-        self._talk.spent = False
-        if connection is not None:
-            self._talk.stir()
-            await connection.close()
-            self._recovery.closed(connection.path)
 
     async def release(self) -> None:
         """As `close`, and make BlueZ end a link of ours that has outlived its connection."""
@@ -145,15 +62,18 @@ class Module:
     async def exchange(self, frame: bytes | None, complete: Complete, timeout: float, pause: float = 0.0) -> bytes:
         asked, clean = self.connected and not self.spent, False
         try:
-            answer = await self._talk.ask(self._connection, frame, complete, timeout, pause, self._ends)
+            answer = await super().exchange(frame, complete, timeout, pause)
             clean = True
         finally:
             if self.adapter and asked and not clean and self.spent:
                 self.adapter.failed()
-        self._read = True
         if self.adapter:
             self.adapter.good()
         return answer
+
+    async def _end(self, connection: Connection, seconds: float) -> None:
+        await super()._end(connection, seconds)
+        self._recovery.closed(connection.path)
 
     async def _is_healthy(self) -> bool:
         if self._connection is None or self.spent:
@@ -161,26 +81,29 @@ class Module:
         aged = asyncio.get_running_loop().time() - self._talk.answered_at >= TRUSTED
         return await self._connection.is_healthy(ask=aged)
 
-    def _gone(self) -> None:
-        self._lost = True
-        log.info("connection to %s is gone", self)
-        self._talk.stir()
-
     async def _open(self) -> None:
+        try:
+            await self._reach()
+        except LinkError as error:
+            if self.adapter and not isinstance(error, Held | NotFound | NoTime):
+                self.adapter.failed()
+            raise
+        self._recovery.opened()
+        self._must_see = False
+        self._opened()
+
+    async def _reach(self) -> None:
         """Find the module if BlueZ does not know it, connect, and subscribe. Raises `LinkError`."""
-        limit = budget(self._failures, self._plan.fixed)
+        limit = self.terms.limit
         self._recovery.begin()
         self._seen = False
         error: ConnectFailed | None = None
         while True:
             device = await self._find()
             began = asyncio.get_running_loop().time()
-            left = min(limit, self._connect_until - began)
-            if left < min(FEWEST, limit):
-                raise error or NoTime(f"no time left in this cycle to connect to {self}; the next one starts afresh")
+            left = self.terms.share(limit, began, error)
             try:
-                await self._connect(device, left if self._seen or self._plan.fixed else min(left, UNSEEN_LIMIT))
-                break
+                return await self._connect(device, left if self._seen or self._plan.fixed else min(left, UNSEEN_LIMIT))
             except NoTime:
                 raise
             except ConnectFailed as failure:
@@ -194,12 +117,6 @@ class Module:
                     raise
                 if look:
                     self._device, self._must_see = None, True
-        self._recovery.opened()
-        self._must_see = False
-        self.generation += 1
-        # With per_read this happens at every reading, and an SD card should not have to keep that.
-        log.log(logging.INFO if self.generation == 1 or self._lost else logging.DEBUG, "connected to %s", self.name or self)
-        self._lost = False
 
     async def _find(self) -> BLEDevice:
         """The one used last, as long as BlueZ knows it; or from BlueZ's memory, unless that failed; else by scanning."""
@@ -214,7 +131,8 @@ class Module:
         if known is not None and (not self._must_see or bluez.linked(bluez.path_of(known))):
             return self._take(known)
         began = asyncio.get_running_loop().time()
-        found = await search(self.adapter, self._matches, self._plan, min(self._connect_until, began + self._plan.total))
+        until = min(self.terms.connect_until, began + self._plan.total)
+        found = await search(self.adapter, self._matches, self._plan, until)
         if found is None:
             others = self.adapter.heard_since(began)
             if not others:
@@ -240,9 +158,9 @@ class Module:
         loop = asyncio.get_running_loop()
         connection = Connection(device, str(self), self._talk.hear, self._gone)
         try:
-            async with self.adapter.connecting(self._connect_until):
+            async with self.adapter.connecting(self.terms.connect_until):
                 began = loop.time()
-                until = min(began + seconds, self._connect_until)
+                until = min(began + seconds, self.terms.connect_until)
                 await self._recovery.free(connection.path, self.generation > 0)
                 self._connection, self._talk.spent = connection, False
                 self._recovery.ours = True
@@ -258,12 +176,6 @@ class Module:
             await self.close()
             raise
         self.connect_seconds = round(loop.time() - began, 2)
-
-
-def most(before: Gatt | None, wanted: Gatt) -> Gatt:
-    """The care that serves both: as `wanted`, with the wake read of `before` where they use the same characteristics."""
-    same = before is not None and (before.write, before.notify) == (wanted.write, wanted.notify)
-    return before if before is not None and same and before.wake else wanted
 
 
 def signal_strength(device: BLEDevice | None) -> int | None:

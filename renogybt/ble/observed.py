@@ -11,11 +11,15 @@ Clock = Callable[[], float]
 
 
 class Seen(Struct):
-    """One adapter as BlueZ shows it. The times say since when, None: it is not so."""
+    """One adapter as BlueZ shows it. The times say since when, None: it is not so.
+
+    `went_off` stays True until somebody has dealt with it, also when it is on again before anybody looks.
+    """
 
     name: str
     address: str = ""
     powered: bool = False
+    went_off: bool = False
     power_state: str = ""
     off_since: float | None = None
     discovering_since: float | None = None
@@ -33,7 +37,7 @@ class Seen(Struct):
         if self.powered:
             self.off_since = None
         elif self.off_since is None:
-            self.off_since = now
+            self.off_since, self.went_off = now, before
         if "Discovering" in properties:
             if not properties["Discovering"]:
                 self.discovering_since = None
@@ -46,6 +50,7 @@ class Observed:
     """Implements `view.Listener`. `news` is called when something happened that should be looked at at once.
 
     `owner`: the bluetoothd that runs, "" none, None not known. `absent`: adapters that are needed and not there, since when.
+    `changes`: how often there were news; an answer that was under way meanwhile may be older than they are.
     """
 
     def __init__(self, clock: Clock, news: Callable[[], None]) -> None:
@@ -54,6 +59,7 @@ class Observed:
         self.gone_since: float | None = None
         self.changed_owner = False
         self.lost_bus = False
+        self.changes = 0
         self.adapters: dict[str, Seen] = {}
         self.absent: dict[str, float] = {}
 
@@ -69,25 +75,31 @@ class Observed:
         else:
             self.gone_since = self._clock()
             self.adapters.clear()
-        self._news()
+        self._tell()
 
     def adapter_changed(self, name: str, properties: dict[str, Any]) -> None:
         seen = self.adapters.get(name)
         if seen is not None and seen.update(properties, self._clock()):
-            self._news()
+            self._tell()
 
     def adapter_came(self, name: str) -> None:
-        self._news()
+        self._tell()
 
     def adapter_went(self, name: str) -> None:
-        self.adapters.pop(name, None)
-        self._news()
+        """It counts as absent until the next answer, also when it is there again before anybody asks."""
+        if self.adapters.pop(name, None) is not None:
+            self.absent.setdefault(name, self._clock())
+        self._tell()
 
     def bus_lost(self) -> None:
         """Whoever owns a name on the next bus is somebody else, even if he is called the same."""
         self.lost_bus = True
         self.owner = None
         self.adapters.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        self.changes += 1
         self._news()
 
     def asked(self, name: str, properties: dict[str, Any] | None) -> Seen | None:

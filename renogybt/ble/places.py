@@ -40,6 +40,9 @@ class Places:
         there = bluez.adapters()
         if bound is not None and (name := whereabouts(bound, there)):
             if name != bound.name:
+                text = f"{bound.name} is now called {name}"
+                log.info("%s", text)
+                self._report(Incident("adapter", text))
                 self.moved(bound.name, name)
             return bound
         return self._bind(wanted, *choose(wanted, there))
@@ -48,7 +51,6 @@ class Places:
         """The adapter that was called `old` is now called `new`."""
         adapter = self.in_use.pop(old, None)
         if adapter is not None:
-            log.info("the Bluetooth adapter %s is now called %s", old, new)
             adapter.name = new
             self.in_use[new] = adapter
 

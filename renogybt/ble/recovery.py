@@ -10,15 +10,16 @@ from bleak.backends.device import BLEDevice
 
 from renogybt.ble import bluez
 from renogybt.ble.budget import BARE_LIMIT, Attempts, Cure
-from renogybt.ble.faults import TRANSIENT, Bare, bluez_is_gone, cure, device_is_gone, object_is_gone, says, text_of
+from renogybt.ble.characteristics import Bare
+from renogybt.ble.faults import TRANSIENT, bluez_is_gone, cure, device_is_gone, object_is_gone, says, text_of
 from renogybt.errors import ConnectFailed, Held, LinkError
 from renogybt.incident import Incident
 
 log = logging.getLogger(__name__)
 HELD = 600.0
 """Seconds for which a module that another program took back is left to it before it is taken away once more."""
-SETTLE = 0.2
-"""Seconds in which another program would take a module back that was just freed."""
+SETTLE, TICK = 0.2, 0.05
+"""Seconds in which another program would take a module back that was just freed; and how often to look."""
 END_LIMIT = 5.0
 REMOVE_EVERY = 3600.0
 
@@ -68,7 +69,9 @@ class Recovery:
             raise ConnectFailed(f"BlueZ still holds an old link to {self._label} and does not end it")
         if not self.ours:
             self._freed_at = now
-            await asyncio.sleep(SETTLE)
+            until = asyncio.get_running_loop().time() + SETTLE
+            while not bluez.linked(path) and asyncio.get_running_loop().time() < until:
+                await asyncio.sleep(TICK)
             if bluez.linked(path):
                 raise self._held(path)
         self.ours = False

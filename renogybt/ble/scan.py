@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 from bleak import BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakDBusError
 
 from renogybt.ble import bluez
+from renogybt.ble.bleak_bus import stop_discovery
 from renogybt.ble.bounded import bounded
+from renogybt.ble.bus import BusError
 from renogybt.ble.faults import TRANSIENT, bluez_is_gone, says, text_of, translate
 from renogybt.errors import LinkError, Wedged
 from renogybt.incident import Incident, Kind
@@ -26,6 +29,8 @@ ATTEMPTS = 3
 PAUSE = 1.0
 QUIET = 600.0
 """Seconds for which the same remedy is not logged again."""
+ELSEWHERE = ("NotReady", "Blocked", "ServiceUnknown", "AccessDenied", "UnknownObject", "NoReply")
+"""Marks of a scan that did not begin for want of power, permission, an adapter or BlueZ: others look after those."""
 FLAGS = 0x01
 PATTERNS = [(0, FLAGS, bytes((flags,))) for flags in (0x06, 0x04, 0x05, 0x02, 0x1A)]
 """What BlueZ is to listen for passively: devices that say what they can do, which nearly all begin with."""
@@ -73,7 +78,7 @@ class Scan:
                     self.since = before
                 if attempt < ATTEMPTS and await self._mend(error, adapter, attempt):
                     continue
-                self.failed += unanswered or says(error, "InProgress")
+                self.failed += unanswered or (isinstance(error, BleakDBusError) and not says(error, *ELSEWHERE))
                 raise translate(error, "scanning") from error
 
     def _make(self, adapter: str, manner: Manner) -> BleakScanner:
@@ -119,14 +124,15 @@ class Scan:
     async def _free(self, adapter: str) -> bool:
         """Rid BlueZ of a scan that it still has from us. False when it has none: then somebody else is in the way."""
         try:
-            ours = await bluez.stop_discovery(adapter, FREE_LIMIT)
-        except (TimeoutError, EOFError, OSError, AssertionError, LinkError):
-            self._tell("drop_bus", "an earlier scan of ours could not be ended; closed the D-Bus connection it belongs to")
-            await self._forget()
-            return True
-        except TRANSIENT as error:
-            log.debug("ending an earlier scan: %s", text_of(error))
-            ours = False
+            ours = await stop_discovery(adapter, FREE_LIMIT)
+        except LinkError as error:
+            if not isinstance(error, BusError) or not error.name:  # no answer
+                done = "closed the D-Bus connection it belongs to"
+                self._tell("drop_bus", f"an earlier scan of ours could not be ended; {done}")
+                await self._forget()
+                return True
+            log.debug("ending an earlier scan: %s", error)
+            return False  # for all we know it goes on, and the watchdog is to see that
         self.since = None
         if ours:
             self._tell("stop_discovery", "an earlier scan of ours had got stuck; ended it")

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from renogybt.errors import LinkLost, LinkSpent, NoAnswer, NoTime
-from renogybt.link import Complete
+
+if TYPE_CHECKING:  # a Protocol costs memory, and nobody asks for it while the program runs
+    from typing import Protocol
+
+    from renogybt.link import Complete
+
+    class Line(Protocol):
+        """A connection, over whatever radio."""
+
+        @property
+        def alive(self) -> bool: ...
+
+        async def write(self, frame: bytes) -> None:
+            """Raises `LinkError`."""
+            ...
+
 
 BUFFER = 1024
 """Bytes kept of an answer; the longest known is 255."""
-
-
-class Line(Protocol):
-    """A connection, over whatever radio."""
-
-    @property
-    def alive(self) -> bool: ...
-
-    async def write(self, frame: bytes) -> None:
-        """Raises `LinkError`."""
-        ...
 
 
 class Talk:
@@ -35,13 +39,19 @@ class Talk:
         self.spent = False
         self.answered_at = float("-inf")
         self._buffer = bytearray()
-        self._listening = False
+        self._complete: Complete | None = None
+        """What tells when the answer is whole; None while nobody asks."""
+        self._answer: bytes | None = None
+        self._late = False
         self._news = asyncio.Event()
 
     def hear(self, data: bytes) -> None:
-        if self._listening:
-            self._buffer += data
-            del self._buffer[:-BUFFER]
+        if self._complete is None:
+            return
+        self._buffer += data
+        del self._buffer[:-BUFFER]
+        self._answer = self._complete(bytes(self._buffer))
+        if self._answer is not None:  # it comes in many pieces, of which only the last needs to wake somebody
             self._news.set()
 
     def stir(self) -> None:
@@ -62,29 +72,33 @@ class Talk:
         if (wait := self.answered_at + pause - loop.time()) > 0:
             await asyncio.sleep(wait)
         self._buffer.clear()
-        self._listening, clean = True, False
+        self._answer, self._late = None, False
+        self._complete, clean = complete, False
         try:
             if frame is not None:
                 await line.write(frame)
-            answer = await self._collect(line, complete, min(loop.time() + timeout, ends))
+            answer = await self._collect(line, min(loop.time() + timeout, ends))
             clean = answer is not None
         finally:
-            self._listening = False
+            self._complete = None
             self.spent = not clean
         if answer is None:
             raise NoAnswer(f"{self._label} gave no answer within {timeout:g} s", bytes(self._buffer))
         self.answered_at = loop.time()
         return answer
 
-    async def _collect(self, line: Line, complete: Complete, deadline: float) -> bytes | None:
-        while True:
-            self._news.clear()
-            if self._buffer and (answer := complete(bytes(self._buffer))) is not None:
-                return answer
-            if not line.alive:
-                raise LinkLost(f"the connection to {self._label} broke while waiting for an answer")
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._news.wait()
-            except TimeoutError:
-                return None
+    async def _collect(self, line: Line, deadline: float) -> bytes | None:
+        timer = asyncio.get_running_loop().call_at(deadline, self._give_up)
+        try:
+            while self._answer is None and not self._late:
+                if not line.alive:
+                    raise LinkLost(f"the connection to {self._label} broke while waiting for an answer")
+                self._news.clear()
+                await self._news.wait()
+        finally:
+            timer.cancel()
+        return self._answer
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._news.set()

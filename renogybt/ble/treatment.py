@@ -56,7 +56,10 @@ class Treatment:
         async with self._air(name):
             missed = await self._attempt(name, False) if self._powered(name) else ""
             await asyncio.sleep(REST)
-            return await self._attempt(name, True) or missed
+            missed = await self._attempt(name, True) or missed
+            if seen := self._observed.adapters.get(name):
+                seen.went_off = False
+            return missed
 
     async def power_on(self, name: str) -> str:
         """Switch on, and lift a block first if there is one."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -31,6 +32,9 @@ RECONNECT = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds until the next attempt to reach the D-Bus."""
 RETURN_LIMIT = 15.0
 """Seconds that a new bluetoothd is asked twice a second for its adapters."""
+
+
+Check = tuple[str, Callable[[], Awaitable[None]]]
 
 
 class Watchdog:
@@ -71,24 +75,36 @@ class Watchdog:
         while True:
             if self._news.is_set() or time.monotonic() >= look_at:
                 self._news.clear()
-                await self._guard("asking BlueZ", self._look())
+                await self._guard(("asking BlueZ", self._look))
                 look_at = time.monotonic() + self._until_next_look()
-            await self._guard("noticing sleep", self._check_sleep())
-            await self._guard("watching bluetoothd", self._check_owner())
-            await self._guard("watching the power", self._adapters.check_power())
-            await self._guard("the diagnosis", self._check_health())
+            await self._guard(
+                ("noticing sleep", self._check_sleep),
+                ("watching bluetoothd", self._check_owner),
+                ("watching the power", self._adapters.check_power),
+                ("the diagnosis", self._check_health),
+            )
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(SLICE, self._settings.interval, max(0.0, look_at - time.monotonic()))):
                     await self._news.wait()
 
-    async def _guard(self, what: str, check: Awaitable[None]) -> None:
-        """One check that fails must not end the others."""
-        error = await _outcome(check)
-        if error is None:
+    async def _guard(self, *checks: Check) -> None:
+        """One check that fails must not end the others. As long as none does they share a task: each costs the processor
+        more than what it is for."""
+        left = deque(checks)
+        while left:
+            error = await _outcome(self._go_through(left))
+            what, _ = left.popleft() if left else ("", None)
+            if error is not None:
+                text = f"the Bluetooth watchdog failed at {what} and goes on: {error!r}"
+                self._teller.once(f"check {what}", logging.ERROR, "thread", text)
+
+    async def _go_through(self, left: deque[Check]) -> None:
+        """Takes out of `left` what went well."""
+        while left:
+            what, check = left[0]
+            await check()
             self._teller.over(f"check {what}")
-        else:
-            text = f"the Bluetooth watchdog failed at {what} and goes on: {error!r}"
-            self._teller.once(f"check {what}", logging.ERROR, "thread", text)
+            left.popleft()
 
     # What is
 

@@ -65,11 +65,3 @@ def name_in(data: bytes) -> str:
             return data[at + 2 : at + 1 + length].decode("utf-8", "replace").strip(" \0")
         at += 1 + length
     return ""
-
-
-def as_number(address: str) -> int:
-    return int(address.replace(":", ""), 16)
-
-
-def as_text(address: int) -> str:
-    return ":".join(f"{address:012X}"[at : at + 2] for at in range(0, 12, 2))

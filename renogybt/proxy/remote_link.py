@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from renogybt.ble.budget import FEWEST
+from renogybt.ble.budget import CLEAN_UP_SHARE, DISCONNECT_LIMIT, FEWEST, OPERATION_LIMIT, WRITE_LIMIT
+from renogybt.ble.characteristics import READ, WRITE_BLIND, choose, ends, uuid
 from renogybt.errors import ConnectFailed, LinkError, LinkLost
 from renogybt.protocol.table import Gatt
-from renogybt.proxy.remote_ears import as_number
+from renogybt.proxy.bluetooth_numbers import PROPERTIES, number_of
 from renogybt.proxy.remote_faults import TRANSIENT, broken, text_of, translate
 from renogybt.proxy.remote_host import Host
 
 log = logging.getLogger(__name__)
-OPERATION_LIMIT, WRITE_LIMIT, DISCONNECT_LIMIT = 10.0, 5.0, 5.0
-CLEAN_UP_SHARE = 0.2
-"""Part of the time for connecting that is kept back for the proxy to undo an attempt that failed."""
-READ, WRITE_BLIND, WRITE, NOTIFY = 0x02, 0x04, 0x08, 0x10
-"""What a characteristic can do, as Bluetooth numbers it."""
 GENERIC_ACCESS, DEVICE_NAME, CONFIGURATION = 0x1800, 0x2A00, 0x2902
 NOTIFICATIONS_ON = b"\x01\x00"
-
-
-def uuid(short: int) -> str:
-    return f"0000{short:04x}-0000-1000-8000-00805f9b34fb"
 
 
 class RemoteConnection:
@@ -34,7 +26,7 @@ class RemoteConnection:
     def __init__(
         self, host: Host, address: str, label: str, hear: Callable[[bytes], None], lost: Callable[[], None]
     ) -> None:
-        self._host, self._address, self._label = host, as_number(address), label
+        self._host, self._address, self._label = host, number_of(address), label
         self._hear, self._lost = hear, lost
         self._client, self._session = host.client, host.session
         self._up = self._closed = False
@@ -91,17 +83,7 @@ class RemoteConnection:
 
     async def subscribe(self, gatt: Gatt) -> None:
         """Be able to write, and receive what the module says. Raises `ConnectFailed` and `LinkLost`."""
-        notify = choose(self._services, gatt.notify_service, gatt.notify, (NOTIFY,))
-        if notify is None:
-            raise ConnectFailed(
-                f"{self._label} has no characteristic {gatt.notify:04x} that notifies; is it a Renogy module?"
-            )
-        if gatt.write:
-            self._write = choose(self._services, gatt.write_service, gatt.write, (WRITE_BLIND, WRITE))
-            if self._write is None:
-                raise ConnectFailed(
-                    f"{self._label} has no characteristic {gatt.write:04x} to write to; is it a Renogy module?"
-                )
+        notify, self._write = ends(self._services, gatt, can, self._label)
         if gatt.wake:
             await self.wake(gatt)
         what = f"subscribing to {self._label}"
@@ -115,16 +97,16 @@ class RemoteConnection:
     async def wake(self, gatt: Gatt) -> None:
         """Inverters with Bluetooth inside answer nothing before this was read once; what it holds is irrelevant."""
         await asyncio.sleep(gatt.settle)
-        await self._read(choose(self._services, gatt.write_service, gatt.wake, (READ,)), f"waking {self._label}")
+        await self._read(choose(self._services, gatt.write_service, gatt.wake, (READ,), can), f"waking {self._label}")
 
     async def advertised_name(self) -> str:
         """What the module calls itself, where it can be asked."""
-        item = choose(self._services, GENERIC_ACCESS, DEVICE_NAME, (READ,))
+        item = choose(self._services, GENERIC_ACCESS, DEVICE_NAME, (READ,), can)
         return (await self._read(item, f"asking {self._label} for its name")).decode("utf-8", "replace").strip(" \0")
 
     async def write(self, frame: bytes) -> None:
         """Raises `LinkError`."""
-        respond = not self._write.properties & WRITE_BLIND
+        respond = not can(self._write, WRITE_BLIND)
         what = f"writing to {self._label}"
         try:
             work = self._client.bluetooth_gatt_write(self._address, self._write.handle, frame, respond, WRITE_LIMIT)
@@ -203,13 +185,5 @@ class RemoteConnection:
             forget()
 
 
-def choose(services: Iterable[Any], service: int, characteristic: int, properties: tuple[int, ...]) -> Any:
-    """The characteristic of that service which can do one of `properties`, the earlier the better; None when there is none.
-
-    Battery Pro modules list ffd1 and fff1 again in other services, where they do not work: service and property decide.
-    """
-    mine = [item for each in services if each.uuid == uuid(service) for item in each.characteristics]
-    fitting = [
-        [item for item in mine if item.uuid == uuid(characteristic) and item.properties & wanted] for wanted in properties
-    ]
-    return next((items[0] for items in fitting if items), None)
+def can(item: Any, what: str) -> bool:
+    return bool(item.properties & PROPERTIES[what])

@@ -1,5 +1,6 @@
-"""The rig for tests with the real bleak."""
+"""The rig for tests with the real bleak, and the fake BlueZ for those of the watchdog."""
 
 from tests.ble.rig import rig
+from tests.ble.watched import bluez
 
-__all__ = ["rig"]
+__all__ = ["bluez", "rig"]

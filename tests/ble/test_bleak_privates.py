@@ -20,8 +20,9 @@ from bleak.backends.bluezdbus.version import BlueZFeatures
 from dbus_fast import Message
 
 from renogybt.ble import bluez
+from renogybt.ble.bleak_bus import stop_discovery
 from tests.peers.bluez import scenarios
-from tests.peers.bluez.client import found, run
+from tests.peers.bluez.client import PATIENCE, found, run, until
 from tests.peers.bluez.control import Fake
 from tests.peers.fixtures import FakeBlueZ
 
@@ -57,16 +58,14 @@ def test_properties_is_the_tree_and_is_kept_fresh(fake: Fake) -> None:
     async def work(manager: Any) -> None:
         assert manager._properties["/org/bluez/hci0"][bluez.ADAPTER]["Powered"] is True
         fake.set_powered(False)
-        await asyncio.sleep(0.1)
-        assert bluez.adapters()["hci0"]["Powered"] is False
+        await until(lambda: bluez.adapters()["hci0"]["Powered"] is False)
         fake.set_powered(True)
-        await asyncio.sleep(0.2)
+        await until(lambda: bluez.adapters()["hci0"]["Powered"] is True)
         await found(MODULE)
         assert bluez.about(PATH) is not None
         assert not bluez.linked(PATH)
         fake.remove_device(MODULE)
-        await asyncio.sleep(0.1)
-        assert bluez.about(PATH) is None
+        await until(lambda: bluez.about(PATH) is None)
 
     with_manager(work)
 
@@ -76,9 +75,9 @@ def test_the_managers_bus_takes_messages_and_says_whether_it_is_connected(fake: 
         assert manager._bus.connected
         assert_reply(await manager._bus.call(Message("org.bluez", "/org/bluez/hci0", bluez.ADAPTER, "StartDiscovery")))
         assert len(fake.sessions()) == 1
-        assert await bluez.stop_discovery("hci0")
+        assert await stop_discovery("hci0")
         assert fake.sessions() == []
-        assert not await bluez.stop_discovery("hci0")
+        assert not await stop_discovery("hci0")
 
     with_manager(work)
 
@@ -92,15 +91,14 @@ def test_closing_the_managers_bus_makes_bleak_forget_and_begin_anew(fake: Fake) 
         before = bluez.losses(asyncio.get_running_loop())
         old = manager._bus
         await bluez.forget_everything()
-        assert manager._bus_watcher_task.done()
+        await until(manager._bus_watcher_task.done)
         assert not old.connected
         assert bluez.tree() == {}
         assert lost.is_set()
         assert not client.is_connected
         assert bluez.losses(asyncio.get_running_loop()) == before + 1
         await client.disconnect()
-        await asyncio.sleep(0.1)
-        assert fake.sessions() == []
+        await until(lambda: not fake.sessions())
         assert await bluez.meet() is manager
         assert bluez.about(PATH) is not None
 
@@ -113,12 +111,11 @@ def test_forgetting_needs_no_answer(fake: Fake) -> None:
     async def work(manager: Any) -> None:
         fake.rule("StartDiscovery", "hang")
         stuck = asyncio.create_task(BleakScanner().start())
-        await asyncio.sleep(0.1)
+        await until(lambda: fake.calls("StartDiscovery"))
         assert manager._bus_lock.locked()
         assert await bluez.meet() is manager
-        await asyncio.wait_for(bluez.forget_everything(), 1)
-        await asyncio.wait({stuck}, timeout=1)
-        assert stuck.done()
+        await asyncio.wait_for(bluez.forget_everything(), PATIENCE)
+        await until(stuck.done)
         assert isinstance(stuck.exception(), AssertionError | EOFError | OSError)
 
     with_manager(work)
@@ -132,8 +129,7 @@ def test_the_sockets_of_manager_and_clients_can_be_shut(fake: Fake) -> None:
         assert len(shut) == 2
         assert all(isinstance(each, socket.socket) for each in shut)
         bluez.shut(shut)
-        await asyncio.sleep(0.1)
-        assert fake.clients() == []
+        await until(lambda: not fake.clients())
         await client.disconnect()
 
     with_manager(work)

@@ -4,7 +4,8 @@ import pytest
 from bleak.exc import BleakDBusError, BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 
 from renogybt.ble.budget import QUICK_RETRIES, Attempts, Cure, budget, cycle_limit, plan
-from renogybt.ble.faults import Bare, cure, translate
+from renogybt.ble.characteristics import Bare
+from renogybt.ble.faults import cure, translate
 from renogybt.errors import ConnectFailed, NoAdapter, NotFound
 from renogybt.settings import Bluetooth
 

@@ -66,12 +66,12 @@ def rungs(done: list[tuple[float, str]]) -> list[str]:
     ("adapter", "now", "first"),
     [
         (SOUND, 1e6, None),
-        (STUCK, 119.0, None),
-        (STUCK, 120.0, "stop_discovery"),
+        (STUCK, 84.0, None),
+        (STUCK, 85.0, "stop_discovery"),
         (replace(STUCK, failing_since=None, good_at=100.0), 1e6, None),
-        (replace(STUCK, failing_since=1000.0), 1100.0, None),
-        (replace(STUCK, failing_since=1000.0), 1120.0, "stop_discovery"),
-        (replace(STUCK, discovering_since=1000.0), 1100.0, None),
+        (replace(STUCK, failing_since=1000.0), 1080.0, None),
+        (replace(STUCK, failing_since=1000.0), 1085.0, "stop_discovery"),
+        (replace(STUCK, discovering_since=1000.0), 1080.0, None),
         (replace(SOUND, discovering_since=0.0, session_since=0.0), 19.0, None),
         (replace(SOUND, discovering_since=0.0, session_since=0.0), 21.0, "stop_discovery"),
         (replace(SOUND, session_since=0.0), 1e6, None),
@@ -80,6 +80,7 @@ def rungs(done: list[tuple[float, str]]) -> list[str]:
         (replace(SILENT, failing_since=None, good_at=50.0), 60.0, None),
         (replace(SILENT, silent_scans=0, failed_scans=3), 60.0, "stop_discovery"),
         (replace(SILENT, silent_scans=0, failed_scans=2), 1e6, None),
+        (replace(SOUND, failed_scans=3, good_at=59.0), 60.0, "stop_discovery"),
         (replace(SOUND, unanswered=1), 60.0, None),
         (replace(SOUND, unanswered=2), 60.0, "power_cycle"),
         (replace(STUCK, powered=False), 1e6, None),
@@ -118,12 +119,12 @@ def test_a_scan_of_others_counts_when_it_is_wanted_so() -> None:
 
 
 def test_a_harmless_scan_of_others_is_worth_a_word() -> None:
-    healthy = replace(SOUND, discovering_since=0.0, good_at=119.0)
-    assert not foreign_and_harmless(healthy, 119.0, DEFAULT)
-    assert foreign_and_harmless(healthy, 120.0, DEFAULT)
-    assert not foreign_and_harmless(replace(healthy, session_since=119.0), 120.0, DEFAULT)
-    assert not foreign_and_harmless(replace(healthy, failing_since=119.0), 120.0, DEFAULT)
-    assert not foreign_and_harmless(healthy, 120.0, Watchdog(foreign_discovery="reset"))
+    healthy = replace(SOUND, discovering_since=0.0, good_at=99.0)
+    assert not foreign_and_harmless(healthy, 99.0, DEFAULT)
+    assert foreign_and_harmless(healthy, 100.0, DEFAULT)
+    assert not foreign_and_harmless(replace(healthy, session_since=99.0), 100.0, DEFAULT)
+    assert not foreign_and_harmless(replace(healthy, failing_since=99.0), 100.0, DEFAULT)
+    assert not foreign_and_harmless(healthy, 100.0, Watchdog(foreign_discovery="reset"))
 
 
 def test_the_trouble_names_its_adapter() -> None:
@@ -140,13 +141,24 @@ def test_the_trouble_names_its_adapter() -> None:
 def test_stuck_discovery_is_power_cycled_within_the_promised_time() -> None:
     done = played(lambda now: facts(now, STUCK), 150.0)
     assert rungs(done)[:3] == ["stop_discovery", "drop_bus", "power_cycle"]
-    assert done[0][0] == 120.0
-    assert done[2][0] <= 140.0
+    assert done[0][0] < done[1][0] < DEFAULT.stuck_seconds <= done[2][0], "what interrupts nothing comes in good time"
+    assert done[2][0] <= 105.0
 
 
 def test_climbing_ends_when_the_trouble_does() -> None:
-    done = played(lambda now: facts(now, STUCK if now < 121 else SOUND), 4000.0)
+    done = played(lambda now: facts(now, STUCK if now < 87 else SOUND), 4000.0)
     assert rungs(done) == ["stop_discovery"]
+
+
+def test_scans_that_cannot_start_are_mended_although_a_neighbour_answers() -> None:
+    """A module that is connected needs no scan, so its readings say nothing about those of the others. It loses a moment."""
+    done = played(lambda now: facts(now, replace(SOUND, failed_scans=3, good_at=now)), 24 * HOUR)
+    assert rungs(done)[:3] == ["stop_discovery", "drop_bus", "power_cycle"]
+    resets = [at for at, rung in done if rung in RESETS]
+    assert resets[-1] - resets[-3] >= HOUR, "what does not help is done less and less often"
+    ill, memory = replace(SOUND, failed_scans=3, good_at=1e6), Memory("power_cycle", at=0.0)
+    assert not calm(facts(1000.0, ill), memory, DEFAULT)
+    assert calm(facts(1000.0, replace(ill, failed_scans=0)), memory, DEFAULT)
 
 
 def test_the_whole_ladder() -> None:
@@ -199,7 +211,7 @@ def test_a_refused_reset_is_not_taken_for_tried() -> None:
 
 def test_ladder_goes_on_where_the_radio_thread_before_left_it() -> None:
     resets = Resets(10)
-    before = played(lambda now: facts(now, STUCK), 145.0, EVERYTHING, resets)
+    before = played(lambda now: facts(now, STUCK), 125.0, EVERYTHING, resets)
     assert rungs(before)[-1] == "new_loop"
     at = before[-1][0]
     assert next_step(facts(at + 20, STUCK), EVERYTHING, resets) is None
@@ -210,7 +222,7 @@ def test_ladder_goes_on_where_the_radio_thread_before_left_it() -> None:
 
 def test_another_kind_of_trouble_begins_at_its_own_lowest_rung() -> None:
     resets = Resets(10)
-    played(lambda now: facts(now, STUCK), 160.0, EVERYTHING, resets)
+    played(lambda now: facts(now, STUCK), 130.0, EVERYTHING, resets)
     assert resets.memory.rung == "new_loop"
     step = next_step(facts(1000.0, replace(SOUND, unanswered=2)), EVERYTHING, resets)
     assert step is not None
@@ -282,10 +294,9 @@ some_adapter = st.builds(
 
 @given(some_adapter, st.floats(5000, 6000))
 def test_a_readable_adapter_is_never_touched(adapter: AdapterFacts, now: float) -> None:
-    """Whatever others scan or heard: while readings succeed, we hold no scan, and BlueZ answers, nothing is done."""
-    well = replace(
-        adapter, powered=True, absent_since=None, session_since=None, failing_since=None, unanswered=0, power_failures=0
-    )
+    """Whatever others scan or heard: while readings and scans succeed, we hold none, and BlueZ answers, nothing is done."""
+    well = replace(adapter, powered=True, absent_since=None, session_since=None, failing_since=None, unanswered=0)
+    well = replace(well, power_failures=0, failed_scans=min(2, adapter.failed_scans))
     assert diagnose(facts(now, well), DEFAULT) is None
 
 

@@ -13,7 +13,7 @@ from renogybt.ble.hearing import QUIET, UNKNOWN, Hearing
 from renogybt.ble.listening import ENDED, LONGEST_RETRY, RETRY, Listener, Listening
 from renogybt.ble.scan import Manner
 from renogybt.settings import Watchdog
-from tests.ble.rig import ROVER, Start
+from tests.ble.rig import HASTY, PATIENCE, ROVER, Start
 from tests.peers.bluez import scenarios
 
 NOW = 1000.0
@@ -34,6 +34,14 @@ def test_without_a_listener_nothing_lasts() -> None:
     found.began(Manner())
     assert not found.open
     assert not found.ends()
+
+
+def test_an_adapter_that_cannot_listen_passively_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    found, _ = attended(passive=True)
+    for _ in range(5):
+        found.failed(PASSIVE, "it cannot", NOW)
+        found.attend(Listener(lambda advert: None, lambda: None, passive=True), NOW)
+    assert len([record for record in caplog.records if "cannot listen passively" in record.getMessage()]) == 1
 
 
 def test_always() -> None:
@@ -124,8 +132,9 @@ def test_silence() -> None:
 
 def test_the_watchdog_leaves_listening_alone(rig: Start) -> None:
     """A scan of ours that has no end, while readings fail, is no trouble; one whose end is not confirmed is."""
-    radio = rig(scenarios.controller(), watchdog=Watchdog(interval=1, stuck_seconds=2, rfkill=""))
-    radio.read()
+    watchdog = Watchdog(interval=1, stuck_seconds=2, rfkill="")
+    radio = rig(scenarios.controller(), watchdog=watchdog, bluetooth=HASTY, page_s=0.1, page_error="le-connection-timeout")
+    radio.read_until()
     listener = Listener(lambda advert: None, lambda: None)
     adapter = next(iter(radio.manager.adapters.values()))
 
@@ -163,13 +172,16 @@ def test_looking_for_a_module_uses_the_scan_that_runs(rig: Start) -> None:
     async def find(manager: Any) -> list[Any]:
         adapter = await manager.adapter_called("")
         wanted = (scenarios.CONTROLLER, scenarios.DCDC, "11:22:33:44:55:66")
-        return await asyncio.gather(*(adapter.find(lambda d, a=address: d.address == a, 0.4) for address in wanted))
+        limits = (PATIENCE, PATIENCE, 0.4)
+        looking = zip(wanted, limits, strict=True)
+        return await asyncio.gather(*(adapter.find(lambda d, a=address: d.address == a, most) for address, most in looking))
 
     found = radio.do(find)
     assert [device.address if device else None for device in found] == [scenarios.CONTROLLER, scenarios.DCDC, None]
     assert heard == {scenarios.CONTROLLER, scenarios.DCDC}
     assert radio.members("StartDiscovery", "StopDiscovery") == ["StartDiscovery"]
     assert radio.read(ROVER)
+    radio.until(lambda: len(radio.members("StartDiscovery", "StopDiscovery")) > 2)
     assert radio.members("StartDiscovery", "StopDiscovery")[:3] == ["StartDiscovery", "StopDiscovery", "StartDiscovery"]
 
     async def dismiss(manager: Any) -> None:

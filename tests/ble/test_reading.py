@@ -1,11 +1,11 @@
 """A plain reading through the real radio, and what can be seen of it."""
 
-from tests.ble.rig import ROVER, Start, within
+from tests.ble.rig import PROMPT, ROVER, Start, within
 
 
 def test_a_reading_and_its_figures(rig: Start) -> None:
     radio = rig()
-    with within(3):
+    with within(PROMPT):
         first = radio.read()
     assert len(first) == 4
     assert radio.read() == first
@@ -13,7 +13,7 @@ def test_a_reading_and_its_figures(rig: Start) -> None:
     assert radio.manager.connected(ROVER)
     seconds = radio.manager.connect_seconds(ROVER)
     assert seconds is not None
-    assert 0 <= seconds < 2
+    assert 0 <= seconds < PROMPT
     (adapter,) = radio.manager.adapters.values()
     assert adapter.name == "hci0"
     assert adapter.address == "B8:27:EB:00:00:01"

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from renogybt.ble import bluez
+import pytest
+
+from renogybt.ble.bluez import forget_everything
 from renogybt.ble.resets import Resets
 from renogybt.ble.watchdog import Watchdog
 from renogybt.incident import Incident
 from renogybt.settings import Watchdog as Settings
+from tests.peers.bluez import scenarios
+from tests.peers.bluez.control import Fake
+from tests.peers.fixtures import FakeBlueZ
 
 T = TypeVar("T")
+Start = Callable[..., Fake]
+PATIENCE = 50.0
+"""Seconds that a busy machine may need; less than the minute after which a watchdog that heard nothing would look itself."""
 QUICK: dict[str, Any] = {"interval": 1, "stuck_seconds": 1, "rfkill": ""}
 
 
@@ -58,7 +67,7 @@ class View:
 
     async def lose_everything(self, why: str) -> None:
         self.lost.append(why)
-        await bluez.forget_everything()
+        await forget_everything()
 
     def moved(self, old: str, new: str) -> None:
         self.moves.append((old, new))
@@ -80,13 +89,13 @@ class Watched:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(PATIENCE)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(RuntimeError):  # it may have ended by itself
             self._loop.call_soon_threadsafe(self._task.cancel)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
 
     @property
@@ -97,6 +106,24 @@ class Watched:
         """In the watchdog's own loop, as our connections are."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    @contextlib.contextmanager
+    def deaf(self, fake: Fake) -> Iterator[None]:
+        """What happens at `fake` meanwhile, it hears of all at once afterwards."""
+        stands, go_on = threading.Event(), threading.Event()
+
+        async def stand_still() -> None:
+            stands.set()
+            go_on.wait(PATIENCE)
+
+        standing = self.run(stand_still())
+        assert stands.wait(PATIENCE)
+        try:
+            yield
+            fake.clients()  # the daemon has passed on everything that was told before it answers this
+        finally:
+            go_on.set()
+            standing.result(PATIENCE)
+
     def told(self, kind: str) -> list[Incident]:
         return [incident for incident in list(self.incidents) if incident.kind == kind]
 
@@ -106,13 +133,14 @@ class Watched:
     def asked(self, what: str) -> bool:
         return any(incident.asks == what for incident in list(self.incidents))
 
-    def wait(self, true: Callable[[], Any], seconds: float = 5.0) -> float:
-        """How long it took."""
-        began = time.monotonic()
+    def wait(self, true: Callable[[], Any], seconds: float = PATIENCE) -> None:
+        """Until it is so, and whatever made it so has come to a rest."""
+        until = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() - began < seconds, [f"{item.kind}: {item.text}" for item in self.incidents]
+            assert time.monotonic() < until, [f"{item.kind}: {item.text}" for item in self.incidents]
             time.sleep(0.02)
-        return time.monotonic() - began
+        with suppress(RuntimeError):  # it may have ended by itself
+            self.run(asyncio.sleep(0)).result(seconds)
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -122,3 +150,35 @@ class Watched:
         await asyncio.wait({self._task})
         if not self._task.cancelled() and self._task.exception() is not None:
             raise RuntimeError("the watchdog ended") from self._task.exception()
+
+
+@pytest.fixture
+def bluez(fake_bluez: FakeBlueZ, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """Start a fake for this process. `options` of `Fake`, fields of `Scenario` as `world`."""
+
+    def started(world: dict[str, Any] | None = None, **options: Any) -> Fake:
+        fake = fake_bluez(scenarios.scenario(scenarios.controller(), **(world or {})), **options)
+        for name, value in fake.env().items():
+            monkeypatch.setenv(name, value)
+        return fake
+
+    return started
+
+
+def resets_of(fake: Fake) -> int:
+    """How often the adapter was switched off."""
+    return len(fake.events("unpowered"))
+
+
+def settled(fake: Fake, dog: Watched) -> None:
+    """The watchdog is on the bus and has looked at the adapter."""
+    dog.wait(lambda: any(call["result"] == "ok" for call in fake.calls("GetAll")))
+    dog.wait(lambda: dog.dog is not None and dog.dog._observed.adapters)
+
+
+def left(fake: Fake) -> None:
+    """Nobody is on the bus any more; the daemon may take a moment to notice."""
+    until = time.monotonic() + PATIENCE
+    while clients := fake.clients():
+        assert time.monotonic() < until, clients
+        time.sleep(0.02)

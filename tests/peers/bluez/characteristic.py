@@ -127,7 +127,7 @@ class Characteristic:
         given = theirs.detach()
         call.done("hq", [0, self.device.module.spec.mtu], [given])
         # The answer may still stand in the queue of the bus; the descriptor must live until it is gone.
-        self.device.bluez.loop.call_later(1.0, os.close, given)
+        self.device.bluez.loop.call_later(30.0, os.close, given)
         self._change({"NotifyAcquired": Variant("b", True)})
         self._notifying(True)
         return None

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from bleak import BleakClient, BleakScanner
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
@@ -22,10 +24,12 @@ from tests.peers.bluez.tree import PROPERTIES
 
 HCI0 = "/org/bluez/hci0"
 T = TypeVar("T")
+PATIENCE = 30.0
+"""Seconds that a busy machine may need for what takes none."""
 Radio = Callable[..., Fake]
 
 
-def run(work: Coroutine[Any, Any, T], seconds: float = 20.0) -> T:
+def run(work: Coroutine[Any, Any, T], seconds: float = 90.0) -> T:
     """On a loop of its own, because bleak keeps one bus connection per loop."""
 
     async def bounded() -> T:
@@ -79,12 +83,20 @@ class Bus:
     async def power(self, on: bool) -> Any:
         return await self.call(HCI0, PROPERTIES, "Set", "ssv", ADAPTER, "Powered", Variant("b", on))
 
-    async def heard(self, seconds: float = 0.05) -> list[str]:
-        """The signals so far as short words, and forget them."""
-        await asyncio.sleep(seconds)
-        words = [_word(message) for message in self.signals]
+    async def heard(self, last: str = "") -> list[str]:
+        """All signals so far as short words, and forget them. `last`: wait until one begins like this."""
+        if last:
+            await until(lambda: any(word.startswith(last) for word in self.words))
+        else:
+            await self.call("/", "org.freedesktop.DBus.Peer", "Ping")  # answered after everything that was told before
+        words = self.words
         self.signals.clear()
         return words
+
+    @property
+    def words(self) -> list[str]:
+        """The signals so far as short words."""
+        return [_word(message) for message in self.signals]
 
     def _heard(self, message: Message) -> None:
         if message.message_type is MessageType.SIGNAL and message.member in _MEMBERS:
@@ -114,17 +126,45 @@ def _word(message: Message) -> str:
     return sign + str(message.body[0]).rpartition("/")[2]
 
 
-async def discovered(bus: Bus, address: str, seconds: float = 2.0) -> None:
+async def until(true: Callable[[], Any], seconds: float = PATIENCE) -> None:
+    """What others do takes the time it takes."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not true():
+        assert loop.time() < end, "it does not come about"
+        await asyncio.sleep(0.01)
+
+
+async def caught_up() -> None:
+    """bleak's memory of BlueZ's objects holds everything that was told so far."""
+    manager = await get_global_bluez_manager()
+    assert manager._bus is not None
+    await manager._bus.call(Message("org.bluez", "/", "org.freedesktop.DBus.Peer", "Ping"))
+
+
+async def audible(*wanted: str, **options: Any) -> dict[str, AdvertisementData]:
+    """Who is heard from the beginning of a scan until all of `wanted` were, and a few beats longer."""
+    async with BleakScanner(**options) as scanner:
+        await until(lambda: all(address in _heard_by(scanner) for address in wanted))
+        await asyncio.sleep(0.1)
+        return _heard_by(scanner)
+
+
+def _heard_by(scanner: BleakScanner) -> dict[str, AdvertisementData]:
+    return {address: data for address, (_, data) in scanner.discovered_devices_and_advertisement_data.items()}
+
+
+async def discovered(bus: Bus, address: str, seconds: float = PATIENCE) -> None:
     """Discover until the service knows the module."""
     await bus.adapter("StartDiscovery")
-    until = time.monotonic() + seconds
+    end = time.monotonic() + seconds
     while str(await bus.get(device_path(address), DEVICE, "Address")) != address:
-        assert time.monotonic() < until, f"{address} was not seen"
+        assert time.monotonic() < end, f"{address} was not seen"
         await asyncio.sleep(0.02)
     await bus.adapter("StopDiscovery")
 
 
-async def found(address: str, seconds: float = 5.0) -> BLEDevice:
+async def found(address: str, seconds: float = PATIENCE) -> BLEDevice:
     device = await BleakScanner.find_device_by_address(address, timeout=seconds)
     assert device is not None, f"{address} was not seen"
     return device
@@ -159,17 +199,17 @@ class Talk:
         target = characteristic(self.client, 0xFFD0, 0xFFD1, flag)
         await self.client.write_gatt_char(target, sealed(bytes.fromhex(body)), response=response)
 
-    async def ask(self, body: str, length: int, seconds: float = 2.0) -> bytes:
+    async def ask(self, body: str, length: int, seconds: float = PATIENCE) -> bytes:
         """Write a frame and wait for so many bytes; what is there when the time is up is the answer."""
         self.pieces.clear()
         await self.write(body)
         return await self.wait(length, seconds)
 
-    async def wait(self, length: int, seconds: float = 2.0) -> bytes:
-        until = asyncio.get_running_loop().time() + seconds
+    async def wait(self, length: int, seconds: float = PATIENCE) -> bytes:
+        end = asyncio.get_running_loop().time() + seconds
         while sum(map(len, self.pieces)) < length:
             self._more.clear()
-            left = until - asyncio.get_running_loop().time()
+            left = end - asyncio.get_running_loop().time()
             try:
                 await asyncio.wait_for(self._more.wait(), max(left, 0))
             except TimeoutError:

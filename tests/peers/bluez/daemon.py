@@ -31,7 +31,7 @@ _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configura
 {limits}
 </busconfig>
 """
-READY_S = 10.0
+READY_S = 60.0
 
 
 class Daemon:

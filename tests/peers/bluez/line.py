@@ -47,9 +47,11 @@ class Line:
         self._waiting: deque[tuple[float, bytes, Entry]] = deque()
 
     def attach(self, deliver: Deliver, lose: Callable[[], None]) -> None:
-        """A new radio link: nothing of an earlier one is left, and the units sleep again if they do that."""
+        """A new radio link: unless the line lingers, nothing of an earlier one is left. Units that sleep do so again."""
         self.deliver, self.lose = deliver, lose
         self.awake = not self.spec.wake
+        if self.spec.lingers:
+            return
         self._agenda.clear()
         self._waiting.clear()
         self._busy = False

@@ -186,9 +186,15 @@ class Remote:
         ]
 
     async def clients(self) -> list[dict[str, Any]]:
-        """The connections on the bus, with the process of each; the fake's own are left out."""
+        """The connections on the bus, with the process of each; the fake's own are left out. None on a bus that is gone."""
+        try:
+            return await self._clients()
+        except (EOFError, OSError):
+            return []
+
+    async def _clients(self) -> list[dict[str, Any]]:
         bus = self.bluez.bus
-        if bus is None:
+        if bus is None or not bus.connected:
             return []
         names = (await self._ask_daemon("ListNames")).body[0]
         found = []

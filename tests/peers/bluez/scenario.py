@@ -91,6 +91,7 @@ class Module(Struct, forbid_unknown_fields=True, kw_only=True):
     each way (1.04 at 9600 baud); `latency_ms`: radio, per direction; `notify_size` 0: as large as the MTU allows.
     `wake`: its units are deaf until ffd4 was read once in this connection. `connected`: the link of an earlier process is
     still up when the fake starts. `omit`: Device1 properties that are missing. `pairs`: it consents to being paired.
+    `lingers`: what is under way on its serial line outlives the radio link, and reaches whoever is connected then.
     """
 
     address: str
@@ -117,6 +118,7 @@ class Module(Struct, forbid_unknown_fields=True, kw_only=True):
     omit: list[str] = field(default_factory=list)
     address_type: Literal["public", "random"] = "public"
     pairs: bool = False
+    lingers: bool = False
 
 
 class Beacon(Struct, forbid_unknown_fields=True, kw_only=True):

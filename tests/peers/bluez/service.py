@@ -82,7 +82,7 @@ class BlueZ:
             )
         )
         self.bus = bus
-        self.tree.send = bus.send
+        self.tree.send = self._send
         await bus.request_name(NAME)
         self._watcher = asyncio.create_task(self._watch(bus))
 
@@ -150,7 +150,7 @@ class BlueZ:
         return True
 
     def _send(self, message: Message) -> None:
-        if self.bus is not None:
+        if self.bus is not None and self.bus.connected:  # the bus may be gone without our having been told yet
             self.bus.send(message)
 
     def _left(self, sender: str) -> None:

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -41,7 +43,11 @@ time.sleep(60)
 """
 
 
-def _gone(pid: int, seconds: float = 5.0) -> bool:
+PATIENCE = 50.0
+"""Seconds that a busy machine may need for what takes none."""
+
+
+def _gone(pid: int, seconds: float = PATIENCE) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -50,17 +56,24 @@ def _gone(pid: int, seconds: float = 5.0) -> bool:
     return False
 
 
+def _until(true: Callable[[], Any]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < until, "it does not come about"
+        time.sleep(0.02)
+
+
 def test_an_unmodified_process_meets_the_fake_through_its_environment(fake_bluez: FakeBlueZ) -> None:
     fake = fake_bluez(scenarios.everything())
     frame = scenarios.captured("rvr40-dynamic")
     command = [sys.executable, "-c", _BLEAK, scenarios.CONTROLLER, frame["request"][:-4], "73"]
     done = subprocess.run(
-        command, env={**os.environ, **fake.env()}, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        command, env={**os.environ, **fake.env()}, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.stdout.strip() == frame["response"], done.stderr
     assert done.stderr == ""
     assert fake.connections() == []
-    assert fake.clients() == []
+    _until(lambda: not fake.clients())
     assert len(fake.calls("StartDiscovery")) == len(fake.calls("Connect")) == len(fake.calls("Disconnect")) == 1
     assert fake.violations() == []
 
@@ -70,17 +83,14 @@ def test_a_killed_client_leaves_its_link_but_not_its_session(fake_bluez: FakeBlu
     command = [sys.executable, "-c", _BLEAK, scenarios.CONTROLLER, "ff03ffff0001", "99"]
     client = subprocess.Popen(command, env={**os.environ, **fake.env()}, cwd=ROOT)
     try:
-        until = time.monotonic() + 20
-        while not fake.frames() and time.monotonic() < until:
-            time.sleep(0.02)
+        _until(fake.frames)
         assert len(fake.clients()) == 2
     finally:
         client.kill()
         client.wait()
-    time.sleep(0.1)
-    assert fake.clients() == []
-    [link] = fake.connections()
-    assert link["notifying"] == {}
+    _until(lambda: not fake.clients())
+    _until(lambda: not fake.connections()[0]["notifying"])
+    assert len(fake.connections()) == 1
 
 
 def test_both_processes_and_the_files_are_gone_after_use() -> None:
@@ -123,10 +133,7 @@ def test_they_are_gone_when_the_test_process_is_killed(number: signal.Signals) -
         owner.stdout.close()
     assert _gone(int(service))
     assert _gone(int(daemon))
-    until = time.monotonic() + 2
-    while Path(folder).exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not Path(folder).exists()
+    _until(lambda: not Path(folder).exists())
 
 
 def test_a_service_that_crashed_is_reported(fake_bluez: FakeBlueZ) -> None:
@@ -135,6 +142,14 @@ def test_a_service_that_crashed_is_reported(fake_bluez: FakeBlueZ) -> None:
     assert _gone(fake.pid)
     with pytest.raises((RuntimeError, OSError)):
         fake.calls()
+
+
+def test_a_service_that_is_busy_talking_survives_the_end_of_its_bus(fake_bluez: FakeBlueZ) -> None:
+    fake = fake_bluez(scenarios.scenario(scenarios.controller(), adv_interval_s=0.0002))
+    for _ in range(10):
+        fake.foreign_discovery(True)
+        fake.restart_daemon()
+    assert "Traceback" not in fake.log()
 
 
 def test_a_wrong_scenario_is_refused() -> None:
@@ -158,7 +173,9 @@ def test_a_wrong_order_is_refused(fake_bluez: FakeBlueZ) -> None:
 def test_the_bluetoothctl_stub(fake_bluez: FakeBlueZ) -> None:
     fake = fake_bluez(Scenario(), bluetoothctl="5.66")
     env = {**os.environ, **fake.env()}
-    told = subprocess.run(["bluetoothctl", "--version"], env=env, capture_output=True, text=True, timeout=5, check=True)
+    told = subprocess.run(
+        ["bluetoothctl", "--version"], env=env, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     assert told.stdout == "bluetoothctl: 5.66\n"
 
 

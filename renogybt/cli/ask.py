@@ -9,10 +9,12 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from renogybt.cli.run import EXIT_CONFIG, settings_of
+from renogybt.cli.failing import failed, unusable
+from renogybt.cli.run import settings_of
 from renogybt.command import RELEASE_MINUTES
 from renogybt.errors import ConfigError
 from renogybt.service.door import place, reachable
@@ -36,8 +38,7 @@ def main(argv: list[str], beside: str = "") -> int:
     try:
         settings = settings_of(wish.config, beside)
     except ConfigError as error:
-        problems = "".join(f"\n  - {problem}" for problem in error.problems)
-        return failed(f"{wish.config} cannot be used:{problems}", EXIT_CONFIG)
+        return unusable(wish.config, error)
     path = place(settings)
     assert path
     request = {name: value for name, value in vars(wish).items() if name in ("do", "device", "minutes")}
@@ -62,11 +63,6 @@ def main(argv: list[str], beside: str = "") -> int:
     return EXIT_OK
 
 
-def failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code
-
-
 def parser() -> argparse.ArgumentParser:
     form = argparse.ArgumentParser(
         description="Ask something of the program that is running.",
@@ -83,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     release.add_argument("device", nargs="?", default="", metavar="DEVICE", help=name)
     release.add_argument(
-        "--minutes", type=float, default=RELEASE_MINUTES, metavar="N", help="for how long (default %(default)g)"
+        "--minutes", type=minutes, default=RELEASE_MINUTES, metavar="N", help="for how long (default %(default)g)"
     )
     resume = commands.add_parser(
         "resume", help="read it again at once", description="Take a released module back before its time.", epilog=EPILOG
@@ -101,6 +97,14 @@ def parser() -> argparse.ArgumentParser:
             "--config", default="config.ini", metavar="FILE", help="the program's configuration (default: %(default)s)"
         )
     return form
+
+
+def minutes(text: str) -> float:
+    """JSON has no word for what is not finite. Raises `ValueError`."""
+    found = float(text)
+    if not isfinite(found):
+        raise ValueError(text)
+    return found
 
 
 def ask(path: Path, request: Mapping[str, Any], timeout: float = ANSWER_LIMIT) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def nobody(path: Path, settings: Settings, config: str) -> str:
         return f"With enable_polling = false in {config} no program stays running, and modules are free between readings."
     return (
         f"No program is running with {config} (nobody answers at {path}). Start it:  sudo systemctl start renogybt\n"
-        "If it runs with another file, name that with --config."
+        "If it runs with another file, name that with --config; if it runs with this one, its log says why it has no socket."
     )
 
 

@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from renogybt.cli.failing import failed, unusable
 from renogybt.config import load
 from renogybt.errors import ConfigError, UserError
 from renogybt.history import FIVE_MINUTES, HOUR, Day, History, Known, Stat
 
-EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 2
+EXIT_OK, EXIT_FAILED = 0, 1
 RESOLUTIONS = ("full", "5min", "hour", "day")
 SPANS = {"5min": FIVE_MINUTES, "hour": HOUR}
 MONTH = 30
@@ -53,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             count = export(history, device, start, end, zone, wish.resolution, wish.format, out)
             out.flush()
     except ConfigError as error:
-        problems = "".join(f"\n  - {problem}" for problem in error.problems)
-        return failed(f"{wish.config} cannot be used:{problems}", EXIT_CONFIG)
+        return unusable(wish.config, error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read this has seen enough
         return EXIT_OK
@@ -80,11 +80,6 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--resolution", choices=RESOLUTIONS, default="5min", help="default: %(default)s")
     found.add_argument("-o", "--output", default="", metavar="FILE", help="where to (default: the terminal)")
     return found
-
-
-def failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code
 
 
 def period(start: str, end: str, zone: ZoneInfo | None, now: float) -> tuple[float, float]:

@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from renogybt.cli.run import EXIT_CONFIG, EXIT_TAKEN, settings_of
+from renogybt.cli.failing import failed, unusable
+from renogybt.cli.run import EXIT_TAKEN, settings_of
 from renogybt.errors import ConfigError
 from renogybt.service.lock import Lock, place
 
@@ -34,8 +35,7 @@ def main(argv: list[str], beside: str = "") -> int:
     try:
         settings = settings_of(wish.config, beside)
     except ConfigError as error:
-        problems = "".join(f"\n  - {problem}" for problem in error.problems)
-        return failed(f"{wish.config} cannot be used:{problems}", EXIT_CONFIG)
+        return unusable(wish.config, error)
     path = place(settings)
     lock = Lock(path) if path else None
     if lock and not lock.take():
@@ -50,11 +50,6 @@ def main(argv: list[str], beside: str = "") -> int:
     finally:
         if lock:
             lock.release()
-
-
-def failed(text: str, code: int) -> int:
-    print(text, file=sys.stderr)
-    return code
 
 
 def parser() -> argparse.ArgumentParser:

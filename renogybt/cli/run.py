@@ -8,14 +8,16 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
+from renogybt.cli.failing import EXIT_CONFIG
 from renogybt.errors import ConfigError, UserError
 from renogybt.reading import Reading
 from renogybt.settings import Settings
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
     from renogybt.service.systemd import Notifier
 
 log = logging.getLogger("renogybt")
-EXIT_CONFIG, EXIT_TAKEN = 2, 75
+EXIT_TAKEN = 75
+NOTHING: Mapping[str, str] = MappingProxyType({})
+ESPHOME: Mapping[str, str] = MappingProxyType(
+    {"RENOGYBT_HOME_ASSISTANT_PROXY__ENABLED": "true", "RENOGYBT_DATA__ENABLE_POLLING": "true"}
+)
+"""Makes a program for Home Assistant of any configuration; put in before that is checked."""
 HARD_LIMIT = 17.0
 """Seconds from the first signal after which the process ends, whatever hangs, with exit code 1."""
 COMMANDS = {"release": "ask", "resume": "ask", "status": "ask", "free": "free", "esphome-key": "esphome_key"}
@@ -58,7 +65,7 @@ def main(argv: list[str] | None = None, beside: str = "", esphome: bool = False)
     arguments = parse(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        settings = settings_of(arguments.config, beside)
+        settings = settings_of(arguments.config, beside, ESPHOME if esphome else NOTHING)
     except ConfigError as error:
         count = len(error.problems)
         print(f"{arguments.config} cannot be used ({count} problem{'s' if count > 1 else ''}):", file=sys.stderr)
@@ -73,16 +80,10 @@ def main(argv: list[str] | None = None, beside: str = "", esphome: bool = False)
         return 0
     forget("renogybt.config")
     try:
-        return run(for_esphome(settings) if esphome else settings, esphome)
+        return run(settings, esphome)
     except UserError as error:
         print(f"{arguments.config} cannot be used: {error}", file=sys.stderr)
         return EXIT_CONFIG
-
-
-def for_esphome(settings: Settings) -> Settings:
-    """The same, as a program for ever with [home_assistant_proxy] switched on."""
-    proxy = replace(settings.home_assistant_proxy, enabled=True)
-    return replace(settings, home_assistant_proxy=proxy, data=replace(settings.data, enable_polling=True))
 
 
 def is_command(words: list[str]) -> bool:
@@ -125,12 +126,12 @@ def parse(argv: list[str]) -> Arguments:
     return parser.parse_args(argv, Arguments())
 
 
-def settings_of(config: str, beside: str) -> Settings:
-    """Raises `ConfigError`."""
+def settings_of(config: str, beside: str, forced: Mapping[str, str] = NOTHING) -> Settings:
+    """`forced` is stronger than file and environment. Raises `ConfigError`."""
     from renogybt.config import load
 
     path = locate(config, beside)
-    return replace(load(path, os.environ), file=path.name)
+    return replace(load(path, {**os.environ, **forced}), file=path.name)
 
 
 def locate(config: str, beside: str) -> Path:
@@ -145,10 +146,31 @@ def set_log_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     for noisy in ("bleak", "dbus_fast", "urllib3", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.getLogger("dbus_fast.message_bus").addFilter(Rarely())
+
+
+class Rarely(logging.Filter):
+    """Lets the same words pass once in `PAUSE` seconds: of a device that BlueZ shows half, bleak complains at each of its
+    advertisements, with a traceback, and an SD card should not have to keep that."""
+
+    PAUSE, MOST = 600.0, 50
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        words, at = record.getMessage(), record.created
+        if abs(at - self._said.get(words, float("-inf"))) < self.PAUSE:
+            return False
+        if len(self._said) >= self.MOST:
+            self._said.clear()
+        self._said[words] = at
+        return True
 
 
 def run(settings: Settings, esphome: bool = False) -> int:
-    """Run the bridge until it is done, or until SIGTERM or Ctrl-C. No configuration is run twice at the same time.
+    """Run the bridge until it is done, or until SIGTERM, SIGHUP or Ctrl-C. No configuration is run twice at the same time.
 
     `esphome`: without the part for Home Assistant the rest would be of no use. Raises `UserError`.
     """
@@ -163,7 +185,7 @@ def run(settings: Settings, esphome: bool = False) -> int:
             file=sys.stderr,
         )
         return EXIT_TAKEN
-    claims = Claims(device.mac_addr or device.alias for device in settings.devices)
+    claims = Claims(device.module for device in settings.devices)
     claims.warn()
     try:
         return bridged(settings, esphome)
@@ -177,7 +199,9 @@ def bridged(settings: Settings, esphome: bool) -> int:
     import faulthandler
 
     from renogybt.service.bridge import Bridge
+    from renogybt.service.tidy import Tidy, one_heap
 
+    one_heap()
     faulthandler.enable(2)  # systemd ends a program without a sign of life by SIGABRT: the log then shows where it hung
     proxy = settings.home_assistant_proxy
     if proxy.enabled and not proxy.with_renogy_client:
@@ -186,16 +210,18 @@ def bridged(settings: Settings, esphome: bool) -> int:
         log.warning("[home_assistant_proxy] needs a program that runs for ever: set enable_polling = true in [data]")
     told, to_systemd = settings, notifier()
     try:
-        bridge = Bridge(settings, on_reading=lambda reading: show(reading, told), notifier=to_systemd)
+        bridge = Bridge(settings, on_reading=lambda reading: show(reading, told), notifier=to_systemd, tidy=Tidy())
     except UserError as error:
         if esphome or not proxy.enabled:
             raise
         log.error("%s. All the rest goes on without it", error)  # files of the predecessor may have it switched on
         told = replace(settings, home_assistant_proxy=replace(proxy, enabled=False))
-        bridge = Bridge(told, on_reading=lambda reading: show(reading, told), notifier=to_systemd)
+        bridge = Bridge(told, on_reading=lambda reading: show(reading, told), notifier=to_systemd, tidy=Tidy())
     ending = Ending(bridge)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ending)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):  # the last when its terminal is closed, unless nohup keeps it running
+        number = getattr(signal, name, None)
+        if number is not None and (name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN):
+            signal.signal(number, ending)
     return bridge.run()
 
 
@@ -208,7 +234,7 @@ def notifier() -> Notifier:
 
 
 class Ending:
-    """What SIGTERM and Ctrl-C do: the first asks the bridge to end, a second one ends the process at once.
+    """What SIGTERM, SIGHUP and Ctrl-C do: the first asks the bridge to end, a second one ends the process at once.
 
     From the first on the time runs: after `HARD_LIMIT` the process is ended from outside the interpreter, whatever hangs.
     That also covers what Python itself does at its end, so the time runs on when the bridge has ended.
@@ -220,6 +246,8 @@ class Ending:
     def __call__(self, number: int, _: FrameType | None) -> None:
         import faulthandler
 
+        if self._asked and number == getattr(signal, "SIGHUP", None):
+            return  # a terminal that closes may say so twice
         self._asked += 1
         if self._asked > 1:
             self._at_once(number)

@@ -12,7 +12,7 @@ from renogybt.ble.guests import Guests
 from renogybt.ble.status import Denied, Status
 from renogybt.errors import LinkError
 from renogybt.proxy import bluetooth_messages as numbers
-from renogybt.proxy.bluetooth_messages import address_of, number_of
+from renogybt.proxy.bluetooth_numbers import address_of, number_of
 from renogybt.proxy.messages import packet
 from renogybt.proxy.session import Session
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from renogybt.ble.guest import Service
 from renogybt.proxy import messages
+from renogybt.proxy.bluetooth_numbers import PROPERTIES
 from renogybt.proxy.plain import Packet
 
 DEVICE_REQUEST, CONNECTION = 68, 69
@@ -25,25 +26,7 @@ CONNECT, DISCONNECT, PAIR, UNPAIR, CONNECT_WITH_CACHE, CONNECT_WITHOUT_CACHE, CL
 CONNECTS = frozenset({CONNECT, CONNECT_WITH_CACHE, CONNECT_WITHOUT_CACHE})
 PASSIVE, ACTIVE = 0, 1
 IDLE, STARTING, RUNNING, FAILED = range(4)
-PROPERTIES = {
-    "broadcast": 0x01,
-    "read": 0x02,
-    "write-without-response": 0x04,
-    "write": 0x08,
-    "notify": 0x10,
-    "indicate": 0x20,
-    "authenticated-signed-writes": 0x40,
-    "extended-properties": 0x80,
-}
 HALF = (1 << 64) - 1
-
-
-def number_of(address: str) -> int:
-    return int(address.replace(":", ""), 16)
-
-
-def address_of(number: int) -> str:
-    return ":".join(f"{octet:02X}" for octet in (number & (1 << 48) - 1).to_bytes(6, "big"))
 
 
 def service_packets(address: int, services: Iterable[Service]) -> Iterator[Packet]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from renogybt import devices
 from renogybt.protocol.table import Row, label_of
-from renogybt.proxy.entities import Entity, Shown, kind_of, numbers, shown, slug, unit_of
+from renogybt.proxy.entities import Button, Entity, Shown, kind_of, numbers, shown, slug, unit_of
 from renogybt.reading import Identity, LinkFigures, Reading, Standing
+from renogybt.sinks import release
 from renogybt.sinks.discovery import entities
 from renogybt.sinks.document import CONNECTION_STATUS
 from renogybt.sinks.link import LINK_ROWS, link_document
@@ -50,18 +51,23 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All entities in one version of the list; `devices` maps the id of each sub-device to its name."""
+    """All entities in one version of the list; `devices` maps the id of each sub-device to its name.
+
+    `buttons` has one for each Bluetooth module, by its number.
+    """
 
     version: int
     entities: Mapping[Place, Entity]
     devices: Mapping[int, str]
+    buttons: Mapping[int, Button]
 
 
 class Catalogue:
     """`identities` are the configured devices, `subdevices` whether each is a device of its own in Home Assistant.
 
     `fields` and `temperature_unit` as in [data]. `memory` is what `remembered` gave in an earlier run: without it a client
-    that comes before the first reading would take all entities for gone.
+    that comes before the first reading would take all entities for gone. `buttons`: whether anybody hears when one is
+    pressed.
     """
 
     def __init__(
@@ -71,14 +77,15 @@ class Catalogue:
         fields: Sequence[str] = (),
         subdevices: bool = True,
         memory: Mapping[str, Any] | None = None,
+        buttons: bool = False,
     ) -> None:
-        self._unit, self._fields, self._subdevices = temperature_unit, fields, subdevices
+        self._unit, self._fields, self._subdevices, self._buttons = temperature_unit, fields, subdevices, buttons
         self._cards = {identity.uid: Card(identity) for identity in identities}
         self._since: dict[Place, int] = {}
         self.version = 1
         for uid, card in self._cards.items():
             self._begin(card, (memory or {}).get(uid))
-        self._listing = self._made()
+        self._listing = self._made(self._subdevices)
 
     def take(self, reading: Reading) -> list[Change]:
         """A device was read. Returns the listed states that changed; `version` rises when there are new entities."""
@@ -108,8 +115,13 @@ class Catalogue:
     @property
     def listing(self) -> Listing:
         if self._listing.version != self.version:
-            self._listing = self._made()
+            self._listing = self._made(self._subdevices)
         return self._listing
+
+    @property
+    def flat(self) -> Listing:
+        """The same for a client that knows no sub-devices. Names differ, numbers do not, so the states suit both."""
+        return self._made(False)
 
     def states(self) -> list[Change]:
         """How every listed entity stands."""
@@ -162,25 +174,33 @@ class Catalogue:
         card.states |= now
         return [(listed[uid, key], value) for key, value in new.items() if (uid, key) in listed]
 
-    def _made(self) -> Listing:
+    def _made(self, subdevices: bool) -> Listing:
         """The list, with names and numbers that depend on nothing but which devices and values there are."""
         present = {(uid, row.key): row for uid, card in self._cards.items() for row in card.present.values()}
-        keys = numbers("/".join(place) for place in present)
-        ids = numbers(self._cards) if self._subdevices else {}
+        hosts = release.hosts(card.identity for card in self._cards.values()) if self._buttons else []
+        keys = numbers("/".join(place) for place in [*present, *((host.uid, release.KEY) for host in hosts)])
+        ids = numbers(self._cards) if subdevices else {}
         taken: set[tuple[int, int, str]] = set()
         found: dict[Place, Entity] = {}
         for place, row in present.items():
             uid, key = place
-            kind, device, name = kind_of(row), ids.get(uid, 0), label_of(row)
-            if not self._subdevices:
-                name = f"{name_of(self._cards[uid].identity)} {name}"
+            kind, device = kind_of(row), ids.get(uid, 0)
+            name = self._named(uid, label_of(row), subdevices)
             if (kind, device, slug(name)) in taken:
                 name = f"{name} ({uid} {key})"
             taken.add((kind, device, slug(name)))
             since = self._since.setdefault(place, self.version)
             number = keys["/".join(place)]
             found[place] = Entity(uid, row, kind, number, device, name, slug(name), unit_of(row, self._unit), since)
-        return Listing(self.version, found, {ids[uid]: name_of(self._cards[uid].identity) for uid in ids})
+        pressed = [
+            Button(uid, keys[f"{uid}/{release.KEY}"], ids.get(uid, 0), self._named(uid, release.LABEL, subdevices))
+            for uid in (host.uid for host in hosts)
+        ]
+        named = {ids[uid]: name_of(self._cards[uid].identity) for uid in ids}
+        return Listing(self.version, found, named, {button.number: button for button in pressed})
+
+    def _named(self, uid: str, label: str, subdevices: bool) -> str:
+        return label if subdevices else f"{name_of(self._cards[uid].identity)} {label}"
 
 
 def name_of(identity: Identity) -> str:

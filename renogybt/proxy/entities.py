@@ -14,6 +14,7 @@ from renogybt.protocol.quantity import INCREASING
 from renogybt.protocol.table import Row, precision_of
 from renogybt.proxy import messages
 from renogybt.proxy.plain import Packet
+from renogybt.sinks import release
 from renogybt.sinks.discovery import DEFAULT_PRECISION, numeric
 from renogybt.sinks.document import CELSIUS, FAHRENHEIT, cleaned, digits, fahrenheit
 
@@ -58,6 +59,29 @@ class Entity:
     @property
     def place(self) -> tuple[str, str]:
         return self.uid, self.row.key
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """Asks to have the module of device `uid` for the phone app. `number` and `device` as for `Entity`; it has no state."""
+
+    uid: str
+    number: int
+    device: int
+    name: str
+
+    @property
+    def packet(self) -> Packet:
+        """The message that announces it."""
+        return messages.packet(
+            messages.BUTTON,
+            object_id=slug(self.name),
+            key=self.number,
+            name=self.name,
+            icon=release.ICON,
+            entity_category=messages.CONFIGURATION,
+            device_id=self.device,
+        )
 
 
 def kind_of(row: Row) -> int:

@@ -19,6 +19,7 @@ KIND = "_esphomelib._tcp.local."
 EVERY = 30.0
 """Seconds between two looks at the addresses of this machine."""
 CLOSE_LIMIT = 2.0
+Places = tuple[tuple[int | None, str], ...]
 INNER = ("lo", "docker", "veth", "br-", "virbr", "cni", "podman")
 """Beginnings of the names of interfaces that lead nowhere outside."""
 
@@ -28,7 +29,7 @@ class Announcement:
 
     def __init__(self, plate: Nameplate, port: int, ip: str = "", encryption: str = "") -> None:
         self._plate, self._port, self._ip, self._encryption = plate, port, ip, encryption
-        self._announced: tuple[str, ...] = ()
+        self._announced: tuple[tuple[str, ...], Places] = ((), ())
         self._zeroconf: AsyncZeroconf | None = None
         self._info: AsyncServiceInfo | None = None
         self._trouble = ""
@@ -45,7 +46,8 @@ class Announcement:
     async def refresh(self) -> None:
         """Announce what is not announced yet. A network that does not take it is tried again at the next call."""
         wanted = (self._ip,) if self._ip else addresses()
-        if wanted == self._announced:
+        here = wanted, places()
+        if here == self._announced:
             return
         await self.close()
         if not wanted:
@@ -56,14 +58,14 @@ class Announcement:
             self._say(f"{type(error).__name__} {error}".strip())
             await self.close()
         else:
-            self._announced, self._trouble = wanted, ""
+            self._announced, self._trouble = here, ""
             log.info("announced as %s at %s, port %d", self._plate.name, ", ".join(wanted), self._port)
 
     async def close(self) -> None:
         """Withdraw the announcement."""
         zeroconf, info = self._zeroconf, self._info
         self._zeroconf = self._info = None
-        self._announced = ()
+        self._announced = (), ()
         if zeroconf is None:
             return
         try:
@@ -101,14 +103,18 @@ class Announcement:
 
 def addresses() -> tuple[str, ...]:
     """The addresses under which others can reach this machine, IPv4 first."""
-    found = [
-        str(ip.ip if ip.is_IPv4 else ip.ip[0])
-        for adapter in ifaddr.get_adapters()
-        if not adapter.nice_name.startswith(INNER)
-        for ip in adapter.ips
-    ]
+    found = [str(ip.ip if ip.is_IPv4 else ip.ip[0]) for adapter in _outer_adapters() for ip in adapter.ips]
     outer = {address for address in found if not ip_address(address).is_loopback and not _only_here(address)}
     return tuple(sorted(outer, key=lambda address: (":" in address, address)))
+
+
+def places() -> Places:
+    """Interface and IPv4 address of each place to speak at. A USB stick that was away has its old address on a new one."""
+    return tuple(sorted((adapter.index, str(ip.ip)) for adapter in _outer_adapters() for ip in adapter.ips if ip.is_IPv4))
+
+
+def _outer_adapters() -> list[Any]:
+    return [adapter for adapter in ifaddr.get_adapters() if not adapter.nice_name.startswith(INNER)]
 
 
 def _only_here(address: str) -> bool:

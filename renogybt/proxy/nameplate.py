@@ -19,6 +19,8 @@ ESPHOME_VERSION = "2026.10.0"
 PROJECT = "renogybt.bridge"
 """Home Assistant makes maker and model of the two sides of the dot; without one it shows neither device nor entities."""
 LONGEST_NAME = 31
+LONGEST_FRIENDLY = 120
+"""Bytes; the announcement has room for 240."""
 TAIL = 6
 
 
@@ -80,13 +82,24 @@ def nameplate(settings: Settings, remembered: object = None) -> Nameplate:
     """The node of this configuration; `remembered` is the address it had before, if any."""
     proxy = settings.home_assistant_proxy
     mac = remembered if isinstance(remembered, str) and is_mac(remembered) else made_up(settings)
-    name = re.sub(r"[^a-z0-9]+", "-", proxy.device_name.lower()).strip("-") or "renogy-bridge"
-    if proxy.device_name == HomeAssistantProxy().device_name:  # two bridges nobody named must not be called the same
-        name = f"{name}-{mac.replace(':', '')[-TAIL:].lower()}"
-    friendly = proxy.device_name
+    unnamed = HomeAssistantProxy().device_name
+    name = re.sub(r"[^a-z0-9]+", "-", _latin(proxy.device_name).lower()).strip("-")
+    if name in ("", unnamed):  # two bridges nobody named must not be called the same
+        name = f"{unnamed}-{mac.replace(':', '')[-TAIL:].lower()}"
+    friendly = "".join(char for char in proxy.device_name if char.isprintable())
+    friendly = friendly.encode()[:LONGEST_FRIENDLY].decode(errors="ignore")
     if re.fullmatch(r"[a-z0-9-]+", friendly):
         friendly = friendly.replace("-", " ").capitalize()
     return Nameplate(name[:LONGEST_NAME].strip("-"), friendly, mac)
+
+
+def _latin(name: str) -> str:
+    """With the nearest plain letters, as far as there are any."""
+    if name.isascii():
+        return name
+    import unicodedata
+
+    return unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
 
 
 def made_up(settings: Settings) -> str:

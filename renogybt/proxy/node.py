@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
+from renogybt.command import Command
 from renogybt.errors import UserError
 from renogybt.proxy import entities, messages
+from renogybt.proxy.buttons import Presses
 from renogybt.proxy.catalogue import Catalogue, Change
 from renogybt.proxy.memory import Memory
 from renogybt.proxy.nameplate import nameplate
@@ -34,11 +36,17 @@ class EsphomeNode:
 
     `offer` may be called from any thread and at any time, also before `start` and after `close`: only the latest news of
     each kind and device wait. After `close` or `abandon` the node can be started again, in another loop too. `host` as
-    for `Server`. Raises `UserError` when the extra `esphome` is not installed or the key is none.
+    for `Server`. `on_command` gets what clients ask for with buttons, in the event loop; without it there are no buttons.
+    Raises `UserError` when the extra `esphome` is not installed or the key is none.
     """
 
     def __init__(
-        self, settings: Settings, identities: Iterable[Identity], proxy: BluetoothProxy | None = None, host: str = ""
+        self,
+        settings: Settings,
+        identities: Iterable[Identity],
+        proxy: BluetoothProxy | None = None,
+        host: str = "",
+        on_command: Callable[[Command], None] | None = None,
     ) -> None:
         self._options = options = settings.home_assistant_proxy
         self.proxy = proxy
@@ -56,9 +64,11 @@ class EsphomeNode:
             data.fields,
             options.esphome_subdevices,
             self._memory.devices,
+            buttons=on_command is not None,
         )
+        self._presses = Presses(on_command)
         self._server = Server(options.native_api_port, host, self._open)
-        self._described: tuple[int, list[Packet]] = (0, [])
+        self._described: dict[bool, tuple[int, list[Packet]]] = {}
         self._lock = threading.Lock()
         self._inbox: dict[tuple[str, str], News] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,14 +158,21 @@ class EsphomeNode:
         flags, mac = (self.proxy.flags, self.proxy.mac) if self.proxy else (0, "")
         return self.plate.device_info(bool(self._key), self._catalogue.listing.devices, flags, mac)
 
-    def entity_list(self) -> tuple[int, list[Packet]]:
-        listing = self._catalogue.listing
-        if self._described[0] != listing.version:
-            self._described = listing.version, [entities.described(entity) for entity in listing.entities.values()]
-        return self._described
+    def entity_list(self, flat: bool) -> tuple[int, list[Packet]]:
+        version, packets = self._described.get(flat, (0, []))
+        if version != self._catalogue.version:
+            listing = self._catalogue.flat if flat else self._catalogue.listing
+            version, packets = listing.version, [entities.described(entity) for entity in listing.entities.values()]
+            packets += [button.packet for button in listing.buttons.values()]
+            self._described[flat] = version, packets
+        return version, packets
 
     def all_states(self) -> list[Packet]:
         return [entities.state(entity, value) for entity, value in self._catalogue.states()]
+
+    def press(self, session: Session, number: int, device: int) -> None:
+        who = f"{session.client or 'a client'} at {session.peer}"
+        self._presses.press(self._catalogue.listing.buttons, number, device, who, asyncio.get_running_loop().time())
 
     def _drain(self) -> None:
         """Take the news into the catalogue and pass on what changed."""
@@ -232,4 +249,9 @@ class EsphomeNode:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a part of the ESPHome node failed in a way nobody foresaw", exc_info=task.exception())

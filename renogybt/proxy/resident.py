@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
+from renogybt.command import Command
 from renogybt.errors import UserError
 from renogybt.proxy.choice import SomeRadios
 from renogybt.proxy.node import EsphomeNode
@@ -23,12 +24,18 @@ LOOK = 10.0
 class Resident:
     """Node and Bluetooth proxy. Implements `ble.thread.Resident`. Raises `UserError` when the extra is not installed.
 
-    `lend_radio` false: without Bluetooth proxy, because there is no Bluetooth (the simulator).
+    `lend_radio` false: without Bluetooth proxy, because there is no Bluetooth (the simulator). `on_command` as for the node.
     """
 
-    def __init__(self, settings: Settings, identities: Iterable[Identity], lend_radio: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        identities: Iterable[Identity],
+        lend_radio: bool = True,
+        on_command: Callable[[Command], None] | None = None,
+    ) -> None:
         self._settings, self._lend_radio = settings, lend_radio and settings.home_assistant_proxy.bluetooth_proxy
-        self.node = EsphomeNode(settings, identities)
+        self.node = EsphomeNode(settings, identities, on_command=on_command)
         self._said = ""
         self._kept: Any = None
         self.figures: Mapping[str, Any] = {}

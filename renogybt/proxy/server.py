@@ -88,12 +88,20 @@ class Server:
     def enter(self, line: Line, transport: asyncio.Transport) -> Session | None:
         """A connection came; None when there is no place for it."""
         peer = address_of(transport)
-        if len(self._lines) >= MOST_CLIENTS:
+        if len(self._lines) >= MOST_CLIENTS and not self._make_room(asyncio.get_running_loop().time()):
             self._tell(peer, f"there are {MOST_CLIENTS} clients already")
             transport.abort()
             return None
         self._lines[line] = self._open(transport, peer, asyncio.get_running_loop().time())
         return self._lines[line]
+
+    def _make_room(self, now: float) -> bool:
+        """The oldest that says nothing gives way: else a few of those shut out who has something to say."""
+        for session in self._lines.values():
+            if why := session.gives_way(now):
+                session.abort(f"{why}, and there are {MOST_CLIENTS} clients")
+                return True
+        return False
 
     def leave(self, line: Line) -> None:
         session = self._lines.pop(line, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -15,8 +16,12 @@ INTRODUCTION = 10.0
 """Seconds a client has for handshake and greeting."""
 QUIET, PING_AGAIN, SILENT = 60.0, 30.0, 150.0
 """Seconds without a word after which it is pinged, pinged again, and given up; as the firmware does."""
+UNANSWERED = 80.0
+"""Seconds without a word after which its place is given to another client, if there is no free one."""
 STUCK = 60.0
 """Seconds in which a client must have taken something of what waits for it."""
+LOG_IS_ELSEWHERE = b"the log of this bridge is on its own machine: journalctl -u renogybt -f"
+"""It is long, and tells about the other outlets too, so it is not passed on."""
 LEAVE = 5.0
 """Seconds to answer a goodbye."""
 LOSSY_LIMIT = 64 << 10
@@ -26,6 +31,9 @@ MOST_AT_ONCE = 1000
 BACKLOG_LIMIT = 256 << 10
 """Bytes waiting for a client beyond which it is given up."""
 BEFORE_GREETING = frozenset({messages.HELLO, messages.PING, messages.PONG, messages.DISCONNECT, messages.DISCONNECT_ANSWER})
+
+SUBDEVICES = (2025, 7)
+"""The first Home Assistant that knows them. An older one takes of the values with the same name only the first."""
 
 
 class Transport(Protocol):
@@ -75,11 +83,15 @@ class Node(Protocol):
 
     def device_info(self) -> Packet: ...
 
-    def entity_list(self) -> tuple[int, list[Packet]]:
-        """The version of the list, and its messages."""
+    def entity_list(self, flat: bool) -> tuple[int, list[Packet]]:
+        """The version of the list, and its messages; `flat` for a client that does not know sub-devices."""
         ...
 
     def all_states(self) -> list[Packet]: ...
+
+    def press(self, session: Session, number: int, device: int) -> None:
+        """The client presses the button with that key, of that device."""
+        ...
 
 
 class Session:
@@ -185,6 +197,14 @@ class Session:
             self._pinged = now
             self.send(messages.packet(messages.PING))
 
+    def gives_way(self, now: float) -> str:
+        """Why somebody else may have its place; "" if nobody may."""
+        if self._ended:
+            return ""
+        if not self.greeted:
+            return "it did not introduce itself"
+        return "it left a ping without an answer" if now - self._heard >= UNANSWERED else ""
+
     def end(self, fault: str) -> None:
         """Close the connection once what was written is out. `fault` "" when all is well."""
         if not self._ended:
@@ -211,6 +231,8 @@ class Session:
         except messages.BadMessage as error:
             self.end(str(error))
             return
+        if message is None:  # whatever is not known is none of ours, and no fault
+            return
         if number in messages.BLUETOOTH:
             self._bluetooth(number, message)
         elif number == messages.DISCONNECT:
@@ -230,26 +252,19 @@ class Session:
         self._answers = []
 
     def _answer(self, number: int, message: Any) -> None:
-        """Requests that need no more than an answer. Whatever is not known is none of ours, and no fault."""
         node = self._node
         if number == messages.HELLO:
             self._greet(message)
-        elif number == messages.LOGIN:  # without passwords everybody is let in; the key is the lock
-            self.send(messages.packet(messages.LOGIN_ANSWER))
-        elif number == messages.PING:
-            self.send(messages.packet(messages.PONG))
-        elif number == messages.DEVICE_INFO:
-            self.send(node.device_info())
         elif number == messages.LIST_ENTITIES:
-            self.listed, listing = node.entity_list()
+            self.listed, listing = node.entity_list(not knows_subdevices(self.client))
             self.send(*listing, messages.packet(messages.ENTITIES_DONE))
         elif number == messages.SUBSCRIBE_STATES:
             self.wants_states = True
             self.send_all(node.all_states())
-        elif number == messages.GET_TIME:
-            self.send(messages.packet(messages.TIME, epoch_seconds=int(time.time())))
-        elif number == messages.SET_KEY:
-            self.send(messages.packet(messages.SET_KEY_ANSWER, success=False))
+        elif number == messages.BUTTON_PRESS:
+            node.press(self, message.key, message.device_id)
+        elif (answer := short_answer(node, number)) is not None:
+            self.send(answer)
 
     def _greet(self, message: Any) -> None:
         self.client = "".join(char for char in message.client_info[:60] if char.isprintable())
@@ -283,3 +298,26 @@ class Session:
         self._sent += len(data)
         if self.backlog > BACKLOG_LIMIT:
             self.abort(f"more than {BACKLOG_LIMIT >> 10} KiB wait for it")
+
+
+def knows_subdevices(client: str) -> bool:
+    """Whether a client that calls itself so keeps values of several devices apart by their sub-device."""
+    version = re.match(r"Home Assistant (\d+)\.(\d+)", client)
+    return version is None or (int(version[1]), int(version[2])) >= SUBDEVICES
+
+
+def short_answer(node: Node, number: int) -> Packet | None:
+    """To requests that need no more than an answer. None for all others, which are for devices of another kind."""
+    if number == messages.LOGIN:  # without passwords everybody is let in; the key is the lock
+        return messages.packet(messages.LOGIN_ANSWER)
+    if number == messages.PING:
+        return messages.packet(messages.PONG)
+    if number == messages.DEVICE_INFO:
+        return node.device_info()
+    if number == messages.SUBSCRIBE_LOGS:
+        return messages.packet(messages.LOG, level=messages.LOG_INFO, message=LOG_IS_ELSEWHERE)
+    if number == messages.GET_TIME:
+        return messages.packet(messages.TIME, epoch_seconds=int(time.time()))
+    if number == messages.SET_KEY:
+        return messages.packet(messages.SET_KEY_ANSWER, success=False)
+    return None

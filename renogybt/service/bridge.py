@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -18,7 +17,7 @@ from renogybt.data_logger import DataLogger
 from renogybt.energy.totals import EnergyTotals
 from renogybt.errors import RenogyError
 from renogybt.incident import Incident
-from renogybt.reading import Failure, Identity, Reading
+from renogybt.reading import Failure, Identity, Reading, Standing
 from renogybt.service.door import Door, place
 from renogybt.service.enrich import Enricher
 from renogybt.service.esphome import esphome
@@ -32,6 +31,8 @@ from renogybt.service.pulse import Pulse
 from renogybt.service.schedule import Schedule
 from renogybt.service.standings import Standings
 from renogybt.service.systemd import Notifier
+from renogybt.service.tidy import Tidy
+from renogybt.service.troubles import Troubles
 from renogybt.settings import Settings
 from renogybt.sources.module import Section
 
@@ -61,6 +62,7 @@ class Bridge:
         logger: Outlets | None = None,
         count_energy: bool = True,
         notifier: Notifier | None = None,
+        tidy: Tidy | None = None,
     ) -> None:
         self.settings, self.daemon = settings, settings.data.enable_polling
         self._on_reading, self._on_failure = on_reading, on_failure
@@ -71,7 +73,8 @@ class Bridge:
         self._totals = EnergyTotals(settings.path(settings.data.energy_file))
         self._enricher = Enricher(settings, self._totals) if count_energy else None
         identities = [identity for section in self._sections.values() for identity in section.identities]
-        self._residents, sinks = esphome(settings, identities, radio is None) if self.daemon and logger is None else ((), ())
+        homely = self.daemon and logger is None
+        self._residents, sinks = esphome(settings, identities, radio is None, self.command) if homely else ((), ())
         self.logger: Outlets = logger or DataLogger(
             settings, identities, more=sinks, on_command=self.command, on_crash=self._crashed
         )
@@ -87,9 +90,10 @@ class Bridge:
         self._longest_cycle = cycle_limit(settings.bluetooth)
         self._heard: dict[str, float] = {}
         self._cycle: dict[str, dict[int, Reading]] = {name: {} for name in self._sections}
-        self._failures: dict[str, str] = {}
+        self._troubles = Troubles(aloud=self.daemon)
         self._exit: int | None = None
         self._next_tick = 0.0
+        self._tidy = tidy
         for identity in identities:
             self._health.expect(identity)
 
@@ -180,6 +184,8 @@ class Bridge:
         start = time.monotonic()
         for section in self._sections.values():
             self._schedule.add(section.device.section, self.settings.period(section.device), start)
+            for identity in section.identities:  # a run that was killed may have left word that it is there
+                self.logger.log_standing(Standing(identity, "offline", None, None))
         while self._exit is None:
             for name in self._schedule.begin_due(time.monotonic()):
                 self._submit(self._sections[name])
@@ -192,6 +198,8 @@ class Bridge:
 
     def _tick(self, now: float) -> None:
         self._totals.flush_if_due(now)
+        if self._tidy is not None:
+            self._tidy.tick(now)
         self._keep_radio(now)
         for standing in self._standings.due(now):
             self._health.stands(standing.identity, standing.stage)
@@ -220,13 +228,13 @@ class Bridge:
                 return EXIT_FAILED
             self._keep_radio(time.monotonic())
         for name in self._schedule.busy:
-            self._failures[name] = f"not read within {ONE_SHOT_LIMIT:g} s"
+            self._troubles.ended(name, f"not read within {ONE_SHOT_LIMIT:g} s")
         reason = self.logger.flush(DELIVERY_LIMIT)
-        for device, error in self._failures.items():
-            log.error("%s could not be read: %s", device, error)
+        for error, devices in self._troubles.alike():
+            log.error("%s could not be read: %s", ", ".join(devices), error)
         if reason:
             log.error("not everything was delivered: %s", reason)
-        return EXIT_FAILED if self._failures or reason else EXIT_OK
+        return EXIT_FAILED if self._troubles.now or reason else EXIT_OK
 
     def _submit(self, section: Section) -> None:
         assert self._keeper is not None
@@ -265,7 +273,7 @@ class Bridge:
         if isinstance(item, Reading):
             self._reading(section, item)
         elif isinstance(item, Failure):
-            self._failure(item)
+            self._failure(section, item)
         else:
             identity, figures = item
             figures = replace(figures, resets=self._health.resets)
@@ -277,10 +285,7 @@ class Bridge:
             reading = self._enricher.enrich(reading, self._sections[section].device)
         if reading.identity.unit is not None:
             self._cycle[section][reading.identity.unit] = reading
-            if self._failures.pop(reading.identity.label, None) and self.daemon:
-                log.info("%s is read again", reading.identity.label)
-        if reading.missing and reading.identity.unit is not None:
-            log.warning("%s was read in part; missing: %s", reading.identity.label, ", ".join(reading.missing))
+            self._troubles.read(section, reading.identity, reading.missing)
         self._health.read(reading)
         self._standings.good(reading)
         self.logger.log(reading)
@@ -289,11 +294,8 @@ class Bridge:
         if self._on_reading:
             self._on_reading(reading)
 
-    def _failure(self, failure: Failure) -> None:
-        label = failure.identity.label
-        if self.daemon and gist(self._failures.get(label, "")) != gist(failure.error):
-            log.warning("%s: %s", label, failure.error)
-        self._failures[label] = failure.error
+    def _failure(self, section: str, failure: Failure) -> None:
+        self._troubles.failed(section, failure)
         self._health.failed(failure)
         self._standings.failed(failure)
         self.logger.log_failure(failure)
@@ -304,10 +306,7 @@ class Bridge:
         now = time.monotonic()
         section, readings = self._sections[news.section], self._cycle[news.section]
         self._schedule.ended(news.section, now, failed=not readings)
-        if news.error is not None:
-            self._failures[news.section] = str(news.error) or type(news.error).__name__
-        else:
-            self._failures.pop(news.section, None)
+        self._troubles.ended(news.section, "" if news.error is None else str(news.error) or type(news.error).__name__)
         self._cycle[news.section] = {}
         if section.bank is None:
             return
@@ -336,7 +335,7 @@ class Bridge:
         for name in self._schedule.busy:
             for source in self._sections[name].sources:
                 if source.identity.unit not in self._cycle[name]:
-                    self._failure(Failure(source.identity, str(error), now, time.time()))
+                    self._failure(name, Failure(source.identity, str(error), now, time.time()))
             self._ended(Ended(name, self._keeper.number, error))
         self._schedule.hasten(now)
         if not hopeful and self.settings.watchdog.leave_for_systemd:
@@ -360,8 +359,3 @@ class Bridge:
 def periods(sections: Iterable[Section], settings: Settings) -> dict[str, float]:
     """Seconds between two readings of each device, by its uid."""
     return {identity.uid: settings.period(section.device) for section in sections for identity in section.identities}
-
-
-def gist(error: str) -> str:
-    """What an error says apart from its numbers and details: the same trouble is not logged at every turn."""
-    return re.sub(r"[0-9]+", "", error)[:60]

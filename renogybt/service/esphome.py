@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from renogybt.command import Command
 from renogybt.reading import Identity
 from renogybt.settings import Settings
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def esphome(
-    settings: Settings, identities: Iterable[Identity], lend_radio: bool
+    settings: Settings, identities: Iterable[Identity], lend_radio: bool, on_command: Callable[[Command], None]
 ) -> tuple[Sequence[Resident], Sequence[Sink]]:
     """What lives in the radio thread, and what takes readings. Raises `UserError` when the extra is not installed."""
     if not settings.home_assistant_proxy.enabled:
         return (), ()
     from renogybt.proxy import resident, sink
 
-    home = resident.Resident(settings, identities, lend_radio)
+    home = resident.Resident(settings, identities, lend_radio, on_command)
     return (home,), (sink.EsphomeSink(home.node),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -16,6 +17,7 @@ from renogybt.settings import Device
 from renogybt.sources.module import Section
 
 log = logging.getLogger(__name__)
+ADDRESS = re.compile("[0-9a-f]{2}(-[0-9a-f]{2}){5}")
 LEAST, MOST = 1 / 60, 24 * 60.0
 """Minutes a module may be lent out."""
 
@@ -69,6 +71,8 @@ class Orders:
     def _sought(self, command: Command) -> list[Section]:
         """The sections that the name in the command may mean; without a name those of the only module there is."""
         wanted = command.device.strip().lower()
+        if ADDRESS.fullmatch(wanted):
+            wanted = wanted.replace("-", ":")
         return [section for section in self._sections.values() if not wanted or wanted in names(section)]
 
     def _neighbours(self, device: Device) -> list[Section]:
@@ -83,7 +87,8 @@ class Orders:
         self._bridge.submit(lambda radio: radio.free(device, seconds), report)
 
     def _released(self, command: Command, device: Device, sections: list[Section], outcome: Any) -> None:
-        name, back = device.alias, time.strftime("%H:%M", time.localtime(time.time() + command.minutes * 60))
+        form = "%H:%M" if command.minutes < MOST / 2 else "%a %H:%M"
+        name, back = device.alias, time.strftime(form, time.localtime(time.time() + command.minutes * 60))
         if isinstance(outcome, RenogyError):
             self._hold(sections, time.monotonic(), lent=False)
             self._answer(command, False, f"{name} could not be released: {outcome}")

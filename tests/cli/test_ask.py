@@ -78,6 +78,14 @@ def test_release_and_resume(program: Program, capsys: pytest.CaptureFixture[str]
     ]
 
 
+@pytest.mark.parametrize("minutes", ["nan", "inf", "1e309", "soon"])
+def test_minutes_are_a_number(program: Program, minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["release", "hub", "--minutes", minutes, "--config", str(program.config)])
+    assert f"invalid minutes value: '{minutes}'" in capsys.readouterr().err
+    assert not program.heard
+
+
 def test_the_configuration_beside_the_program_is_found(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +195,7 @@ def test_it_is_reached_in_every_way(program: Program, how: list[str], words: lis
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

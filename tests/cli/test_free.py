@@ -32,7 +32,7 @@ def freed(folder: Path, fake: Fake | None, **environment: str) -> subprocess.Com
         env={**os.environ, **led, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
 
@@ -83,7 +83,7 @@ def test_without_bluez_and_with_a_mute_one_it_ends_soon(fake_bluez: FakeBlueZ, t
         fake.rule(member, "hang")
         began = time.monotonic()
         done = freed(tmp_path, fake)
-        assert time.monotonic() - began < free.LIMIT
+        assert time.monotonic() - began < 3 * free.LIMIT  # Python itself has to start, too
         assert done.returncode == free.EXIT_FAILED
         assert done.stderr.count("\n") == 1
         fake.clear_rules()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,15 @@ from tests.e2e.program import ROOT, Program, wait_until
 from tests.e2e.test_example import HUB, ROVER, data, device, mqtt, nothing_left
 from tests.peers.bluez import scenarios as scene
 from tests.peers.bluez.control import Fake
+from tests.peers.bluez.scenario import Scenario
 from tests.peers.fixtures import FakeBlueZ
 from tests.peers.mosquitto import Listener, Mosquitto
 from tests.peers.web import Turn, Web
 
 LIMIT = 18.0
 """Seconds that an end in good order may take."""
-PROMPT = 10.0
-"""Seconds it does take when only BlueZ hangs."""
+AMPERES = 320.0
+"""Into the first battery, so that seconds count in kWh of three decimals."""
 
 
 @pytest.fixture
@@ -72,20 +74,35 @@ HANGS: dict[str, tuple[str, Callable[[Fake], None]]] = {
 }
 
 
+def bank() -> Scenario:
+    """Four batteries; the first is charged as fast as none is."""
+    first, *others = scene.PACKS
+    return scene.scenario(scene.batteries(replace(first, current=AMPERES), *others))
+
+
 def counted(ears: Listener) -> float:
-    """kWh charged by the first battery between the first and the last reading that was published."""
-    times = [heard.at for heard in ears.messages if heard.topic == "solar/state/hub_48"]
-    return (times[-1] - times[0]) * scene.PACKS[0].voltage * scene.PACKS[0].current / 3.6e6
+    """kWh charged into the first battery, as was published last, in three decimals."""
+    said = [json.loads(payload)["energy_in_kwh"] for payload in ears.on("solar/state/hub_48")]
+    return max((value for value in said if value is not None), default=0.0)
 
 
 def saved(folder: Path) -> float:
-    """The same on disk, where it is written once a minute and at the end."""
+    """The same on disk, in full, where it is written once a minute and at the end."""
     return float(json.loads((folder / "energy_totals.json").read_text())["c464e3383d0e_48"]["energy_in_kwh"])
 
 
+def last_saved(folder: Path) -> int:
+    """When that was; it is the first thing to be done when the program is told to end."""
+    path = folder / "energy_totals.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+ROUNDING = 0.0006
+"""kWh by which what is published in three decimals may differ from what was counted."""
+
+
 def read_for_a_while(ears: Listener) -> None:
-    ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 40)
-    assert counted(ears) > 0
+    ears.wait(lambda: counted(ears) >= 0.002 and ears.on("solar/state/hub_combined"), 60)
 
 
 @pytest.mark.parametrize("what", HANGS)
@@ -93,31 +110,31 @@ def test_it_ends_in_good_order_while_bluez_hangs(
     fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, what: str
 ) -> None:
     member, hang = HANGS[what]
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     ini = HUB + data(True) + mqtt(broker, homeassistant_discovery="true")
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
         read_for_a_while(ears)
         hang(fake)
-        wait_until(lambda: fake.calls(member), 40, f"a call of {member}")
+        wait_until(lambda: fake.calls(member), what=f"a call of {member}")
         time.sleep(0.5)
         code, seconds = program.end()
         assert code == 0
-        assert seconds < PROMPT
+        assert seconds < LIMIT
         ears.wait_for("solar/state/bridge/availability", "offline")
         ears.wait_for("solar/state/hub_48/availability", "offline")
-        assert saved(tmp_path) == pytest.approx(counted(ears), rel=0.2)
+        assert saved(tmp_path) == pytest.approx(counted(ears), abs=ROUNDING)
     fake.clear_rules()
     wait_until(lambda: not fake.clients(), what="D-Bus connections closed")
     assert not (tmp_path / "config.ini.sock").exists()
 
 
 def test_it_ends_while_nobody_answers_at_all(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     with Listener(broker.port) as ears, Web(*[Turn(how="hang")] * 50) as web:
         ini = HUB + data(True) + mqtt(broker) + f"[remote_logging]\nenabled = true\nurl = {web.url}\n"
         with Program(tmp_path, ini, fake) as program:
             read_for_a_while(ears)
-            wait_until(lambda: web.asked, 20, "an upload that hangs")
+            wait_until(lambda: web.asked, what="an upload that hangs")
             last = counted(ears)
             lost(fake, "Connect", "Disconnect", "StartDiscovery", "StopDiscovery", "GetManagedObjects", "Get", "GetAll")
             with silent(broker):
@@ -125,7 +142,7 @@ def test_it_ends_while_nobody_answers_at_all(fake_bluez: FakeBlueZ, broker: Mosq
                 code, seconds = program.end()
             assert code == 0
             assert seconds < LIMIT
-            assert saved(tmp_path) >= last * 0.9
+            assert saved(tmp_path) >= last - ROUNDING
 
 
 @contextmanager
@@ -140,7 +157,7 @@ def silent(broker: Mosquitto) -> Iterator[None]:
 
 
 def test_a_silent_broker_alone(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     with Listener(broker.port) as ears, Program(tmp_path, HUB + data(True) + mqtt(broker), fake) as program:
         read_for_a_while(ears)
         last = counted(ears)
@@ -149,22 +166,22 @@ def test_a_silent_broker_alone(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_pat
             code, seconds = program.end()
         assert code == 0
         assert seconds < LIMIT
-        assert saved(tmp_path) >= last * 0.9
+        assert saved(tmp_path) >= last - ROUNDING
     nothing_left(fake)
 
 
 def test_a_web_server_that_does_not_answer(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     with Listener(broker.port) as ears, Web(*[Turn(how="hang")] * 50) as web:
         ini = HUB + data(True) + mqtt(broker) + f"[remote_logging]\nenabled = true\nurl = {web.url}\n"
         with Program(tmp_path, ini, fake) as program:
             read_for_a_while(ears)
-            wait_until(lambda: web.asked, 20, "an upload that hangs")
+            wait_until(lambda: web.asked, what="an upload that hangs")
             code, seconds = program.end()
         assert code == 0
         assert seconds < LIMIT
         ears.wait_for("solar/state/bridge/availability", "offline")
-        assert saved(tmp_path) == pytest.approx(counted(ears), rel=0.2)
+        assert saved(tmp_path) == pytest.approx(counted(ears), abs=ROUNDING)
     nothing_left(fake)
 
 
@@ -172,19 +189,19 @@ def test_a_web_server_that_does_not_answer(fake_bluez: FakeBlueZ, broker: Mosqui
 def test_told_twice_it_ends_at_once(
     fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, number: int, code: int
 ) -> None:
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     with Listener(broker.port) as ears, Program(tmp_path, HUB + data(True) + mqtt(broker), fake) as program:
         read_for_a_while(ears)
-        least = counted(ears)  # by the time of arrival, so not of what waits until the broker speaks again
+        least = counted(ears)
         with silent(broker):  # otherwise the first would do in less than a second
             time.sleep(1.5)
-            os.kill(program.pid, number)
-            time.sleep(0.5)
+            before = last_saved(tmp_path)
+            program.told_to_end(number)
+            wait_until(lambda: last_saved(tmp_path) != before, what="the first has arrived: two at once would be one")
             assert program.running
-            ended, seconds = program.end(number)
-        assert ended == code
-        assert seconds < 1
-        assert saved(tmp_path) >= least * 0.9
+            ended, _ = program.end(number)
+        assert ended == code  # in good order it would be 0
+        assert saved(tmp_path) >= least - ROUNDING
         assert "Traceback" not in program.output
     fake.clear_rules()
     with Program(tmp_path, HUB + data(False), fake) as program:  # neither the lock nor the socket is in the way
@@ -197,35 +214,39 @@ from renogybt.cli import run
 
 class Bridge:
     def __init__(self, *_, **__): pass
-    def stop(self): print("asked", flush=True)
     def run(self):
         print("up", flush=True)
         if sys.argv[1] == "main":
             while True:
                 time.sleep(1)
         if sys.argv[1] == "saving":
-            time.sleep(60)
+            time.sleep(600)
         while "asked" not in said:
             time.sleep(0.05)
-        threading.Thread(target=time.sleep, args=(60,)).start()
+        threading.Thread(target=time.sleep, args=(600,)).start()
         return 0
     def last_resort(self):
         print("saving", flush=True)
-        time.sleep(60)
+        time.sleep(600)
 
 said = []
-Bridge.stop = lambda self: said.append("asked")
+
+def stop(bridge):
+    said.append("asked")
+    print("asked", flush=True)
+
+Bridge.stop = stop
 import renogybt.service.bridge
 renogybt.service.bridge.Bridge = Bridge
-run.HARD_LIMIT = 2.0
+run.HARD_LIMIT = float(sys.argv[2])
 from renogybt.settings import Settings
 sys.exit(run.run(Settings()))
 """
 
 
 @contextmanager
-def stuck(where: str) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, "-c", STUCK, where]
+def stuck(where: str, limit: float = 2.0) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-c", STUCK, where, str(limit)]
     pipe = subprocess.PIPE
     with subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout
@@ -242,32 +263,30 @@ def test_nothing_outlives_the_hard_limit(where: str) -> None:
     with stuck(where) as process:
         began = time.monotonic()
         process.terminate()
-        assert process.wait(20) == 1
-        assert 1.5 < time.monotonic() - began < 5
+        assert process.wait(60) == 1
+        assert time.monotonic() - began > 1.5
         assert process.stdout
         assert "Timeout" in process.stdout.read()
 
 
 def test_the_hard_limit_holds_for_saving_and_a_third_signal_does_not_wait() -> None:
-    for patience in (0.0, 20.0):
-        with stuck("saving") as process:
+    for third, limit in ((True, 600.0), (False, 6.0)):
+        with stuck("saving", limit) as process:
             assert process.stdout
             process.terminate()
-            time.sleep(0.2)
+            assert process.stdout.readline() == "asked\n"
             process.terminate()
             assert process.stdout.readline() == "saving\n"
-            if not patience:
+            if third:
                 process.terminate()
-            began = time.monotonic()
-            assert process.wait(20) == (1 if patience else 143)
-            assert time.monotonic() - began < (5 if patience else 1)
+            assert process.wait(60) == (143 if third else 1)
 
 
 def test_it_is_not_started_twice(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
     fake = fake_bluez(scene.scenario(scene.controller()))
     ini = ROVER + data(True) + mqtt(broker)
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as first:
-        ears.wait_for("solar/state", timeout=30)
+        ears.wait_for("solar/state", timeout=60)
         for more in (data(True), data(False)):
             with Program(tmp_path, ROVER + more, fake) as second:
                 assert second.ended() == 75
@@ -277,7 +296,7 @@ def test_it_is_not_started_twice(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_p
         with Program(tmp_path, ini, fake, "--check") as check:
             assert check.ended() == 0
         heard = len(ears.on("solar/state"))
-        ears.wait(lambda: len(ears.on("solar/state")) >= heard + 2, 20)
+        ears.wait(lambda: len(ears.on("solar/state")) >= heard + 2, 60)
         assert first.end()[0] == 0
     with Program(tmp_path, ROVER + data(False), fake) as third:
         assert third.ended() == 0
@@ -318,7 +337,7 @@ def command(program: Program, *words: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 
@@ -327,19 +346,20 @@ def test_a_module_is_lent_to_the_phone_app_and_taken_back(fake_bluez: FakeBlueZ,
     fake = fake_bluez(scene.scenario(scene.controller(), scene.batteries()))
     ini = ROVER + HUB.replace("[device]", "[device.hub]") + data(True) + mqtt(broker)
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
-        ears.wait(lambda: ears.on("solar/state/hub_48") and ears.on("solar/state/rover_255"), 40)
-        done = command(program, "release", "hub", "--minutes", "0.1")
+        ears.wait(lambda: ears.on("solar/state/hub_48") and ears.on("solar/state/rover_255"), 60)
+        done = command(program, "release", "hub")
         assert (done.returncode, done.stderr) == (0, "")
         assert "hub is released" in done.stdout
         assert [link["address"] for link in fake.connections()] == [scene.CONTROLLER]
         heard = len(ears.on("solar/state/rover_255"))
-        ears.wait(lambda: len(ears.on("solar/state/rover_255")) >= heard + 2, 20)
+        ears.wait(lambda: len(ears.on("solar/state/rover_255")) >= heard + 2, 60)
         assert [link["address"] for link in fake.connections()] == [scene.CONTROLLER]
-        ears.wait(lambda: len(fake.connections()) == 2, 20)
-        assert command(program, "release", "hub").returncode == 0
-        assert len(fake.connections()) == 1
         assert command(program, "resume", "hub").returncode == 0
-        wait_until(lambda: len(fake.connections()) == 2, 20, "it is taken back before its time")
+        wait_until(lambda: len(fake.connections()) == 2, what="it is taken back before its time")
+        released = fake.events("disconnected")
+        assert command(program, "release", "hub", "--minutes", "0.05").returncode == 0
+        wait_until(lambda: len(fake.events("disconnected")) > len(released), what="it is released again")
+        wait_until(lambda: len(fake.connections()) == 2, what="it is taken back when the time is over")
         refused = command(program, "release", "tub")
         assert refused.returncode == 1
         assert "tub" in refused.stderr
@@ -359,7 +379,7 @@ class Systemd:
         self._socket.bind(str(folder / "notify"))
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
-        self.environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "2000000"}
+        self.environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "4000000"}
 
     def _listen(self) -> None:
         while not self._ends.is_set():
@@ -389,21 +409,22 @@ def systemd(tmp_path: Path) -> Iterator[Systemd]:
 def test_systemd_hears_of_start_life_and_end(fake_bluez: FakeBlueZ, tmp_path: Path, systemd: Systemd) -> None:
     fake = fake_bluez(scene.scenario(scene.controller()))
     with Program(tmp_path, ROVER + data(True), fake, **systemd.environment) as program:
-        wait_until(lambda: len(systemd.signs()) >= 8, 30, "signs of life")
+        wait_until(lambda: len(systemd.signs()) >= 6, what="signs of life")
         assert program.end()[0] == 0
+    wait_until(lambda: "STOPPING=1" in systemd.words(), what="the last words")
     words = systemd.words()
     assert words[0] == "READY=1"
     assert words.count("READY=1") == 1
     assert [word for word in words if word.startswith("STATUS=")]
     assert words.count("STOPPING=1") == 1
     gaps = [later - earlier for earlier, later in pairwise(systemd.signs())]
-    assert max(gaps[1:]) < 1.9  # of the two seconds that this systemd waits
+    assert max(gaps[1:]) < 3.9  # of the four seconds that this systemd waits; one on an idle machine
     assert "WATCHDOG=1" not in words[words.index("STOPPING=1") :]
 
 
 def test_systemd_hears_of_the_start_without_any_bluetooth(tmp_path: Path, systemd: Systemd) -> None:
     with Program(tmp_path, ROVER + data(True), None, **systemd.environment) as program:
-        wait_until(lambda: len(systemd.signs()) >= 3, 30, "signs of life")
+        wait_until(lambda: len(systemd.signs()) >= 3, what="signs of life")
         assert "READY=1" in systemd.words()
         assert program.end()[0] == 0
 
@@ -421,9 +442,10 @@ def test_a_main_loop_that_hangs_gives_no_sign_of_life_and_a_trace(
 ) -> None:
     fake = fake_bluez(scene.scenario(scene.controller()))
     with Program(tmp_path, ROVER + data(True), fake, **systemd.environment, PYTHONPATH=WEDGES) as program:
-        wait_until(lambda: len(systemd.signs()) >= 3, 30, "signs of life")
+        wait_until(lambda: len(systemd.signs()) >= 3, what="signs of life")
         os.kill(program.pid, signal.SIGUSR1)
-        wait_until(lambda: silence(systemd) > 3, 10, "no more signs of life")
+        program.says("wedged")
+        wait_until(lambda: silence(systemd) > 5, what="no more signs of life")
         assert program.running
         assert program.end(signal.SIGABRT)[0] == -signal.SIGABRT  # what systemd does then
         assert "wedge_main" in program.output
@@ -434,10 +456,12 @@ def test_a_main_loop_that_hangs_is_ended_by_the_hard_limit(fake_bluez: FakeBlueZ
     with Program(tmp_path, ROVER + data(True), fake, PYTHONPATH=WEDGES) as program:
         program.says("rover_255 =>")
         os.kill(program.pid, signal.SIGUSR1)
-        time.sleep(0.5)
+        program.says("wedged")
+        began = time.monotonic()
         code, seconds = program.end()
         assert code == 1
-        assert 16 < seconds < LIMIT
+        assert time.monotonic() - began > 16
+        assert seconds < LIMIT
         assert "wedge_main" in program.output
 
 
@@ -445,16 +469,16 @@ def test_a_bluetooth_thread_that_hangs_for_good_gives_no_sign_of_life(
     fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, systemd: Systemd
 ) -> None:
     """New threads are tried; when they hang too, systemd has to start the program anew, in one way or the other."""
-    fake = fake_bluez(scene.scenario(scene.batteries()))
+    fake = fake_bluez(bank())
     ini = HUB + data(True) + mqtt(broker)
     environment: dict[str, Any] = {**systemd.environment, "PYTHONPATH": WEDGES}
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake, **environment) as program:
         read_for_a_while(ears)
         last = counted(ears)
         os.kill(program.pid, signal.SIGUSR2)
-        wait_until(lambda: not program.running or silence(systemd) > 3, 60, "no more signs of life, or the end")
+        wait_until(lambda: not program.running or silence(systemd) > 5, 90, "no more signs of life, or the end")
         if program.running:
             assert program.end()[1] < LIMIT
         else:
             assert program.ended() == 75
-        assert saved(tmp_path) >= last * 0.9
+        assert saved(tmp_path) >= last - ROUNDING

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aioesphomeapi import APIClient, APIConnectionError, EntityInfo, EntityState, SensorInfo
+from aioesphomeapi import APIClient, APIConnectionError, ButtonInfo, EntityInfo, EntityState, SensorInfo
 
-from tests.e2e.program import Program
+from tests.e2e.program import ROOT, Program
 from tests.e2e.test_example import HUB, data, latest, mqtt, nothing_left
 from tests.peers.bluez import scenarios as scene
 from tests.peers.fixtures import FakeBlueZ
@@ -66,7 +67,7 @@ async def client(port: int, key: str = "") -> APIClient:
             return api
 
 
-async def look(api: APIClient, enough: Callable[[Seen], bool], seconds: float = 30) -> Seen:
+async def look(api: APIClient, enough: Callable[[Seen], bool], seconds: float = 60) -> Seen:
     seen = Seen()
     info = await api.device_info()
     seen.devices = {0: "", **{device.device_id: device.name for device in info.devices}}
@@ -79,7 +80,20 @@ async def look(api: APIClient, enough: Callable[[Seen], bool], seconds: float = 
     return seen
 
 
-def run(work: Awaitable[Any], seconds: float = 60) -> Any:
+async def met(port: int, key: str, enough: Callable[[Seen], bool]) -> Seen:
+    """Sent away, as it is when there are more entities than before, the client comes again."""
+    while True:
+        api = await client(port, key)
+        try:
+            return await look(api, enough, 20)
+        except (TimeoutError, APIConnectionError):
+            continue
+        finally:
+            with contextlib.suppress(APIConnectionError):
+                await api.disconnect()
+
+
+def run(work: Awaitable[Any], seconds: float = 110) -> Any:
     async def bounded() -> Any:
         async with asyncio.timeout(seconds):
             return await work
@@ -97,15 +111,10 @@ def test_four_batteries_with_and_without_a_broker(
     with Listener(broker.port) as ears, Proxy(tmp_path, ini, fake) as program:
         latest(ears, "solar/state/hub_combined")
 
-        async def work() -> Seen:
-            api = await client(port, key)
-            seen = await look(
-                api, lambda seen: sum(not s.missing_state for s in seen.states.values() if hasattr(s, "missing_state")) > 55
-            )
-            await api.disconnect()
-            return seen
+        def full(seen: Seen) -> bool:
+            return sum(not state.missing_state for state in seen.states.values() if hasattr(state, "missing_state")) > 55
 
-        seen = run(work())
+        seen = run(met(port, key, full))
         assert len(seen.entities) >= 55
         for pack in scene.PACKS:
             name = f"hub {pack.unit}"
@@ -121,12 +130,7 @@ def test_four_batteries_with_and_without_a_broker(
         assert took < 10
     nothing_left(fake)
     with Proxy(tmp_path, ini, fake) as program:
-
-        async def again() -> Seen:
-            api = await client(port, key)
-            return await look(api, lambda seen: len(seen.states) > 55)
-
-        assert run(again()).keys == seen.keys
+        assert run(met(port, key, lambda again: len(again.states) > 55)).keys == seen.keys
         assert program.end()[0] == 0
 
 
@@ -150,7 +154,7 @@ def test_a_silent_device_has_no_values_and_comes_back(fake_bluez: FakeBlueZ, tmp
                     break
                 await api.disconnect()
                 await asyncio.sleep(0.2)
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(80):
                 while volts(seen) is None:
                     await asyncio.sleep(0.05)
                 assert volts(seen) == pytest.approx(14.4, abs=0.001)
@@ -168,17 +172,30 @@ def test_a_silent_device_has_no_values_and_comes_back(fake_bluez: FakeBlueZ, tmp
         assert program.end()[0] == 0
 
 
+HASTY = """
+import renogybt.proxy.resident
+
+renogybt.proxy.resident.AGAIN = 0.3
+"""
+"""Python loads this at its start: nobody has half a minute here."""
+
+
 def test_a_port_that_is_taken_is_said_and_had_later(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
     import socket
 
     fake = fake_bluez(scene.scenario(scene.controller()))
+    (tmp_path / "sitecustomize.py").write_text(HASTY, "utf-8")
     ini = f"[device]\nmac_addr = {scene.CONTROLLER}\nalias = rover\n" + data(True)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with Proxy(tmp_path, ini + node(port), fake) as program:
-            program.says(str(port))
-            program.says("connected to BT-TH-66EDFC11")
-            assert program.end()[0] == 0
+    taken = socket.create_server(("127.0.0.1", 0))
+    port = taken.getsockname()[1]
+    with Proxy(tmp_path, ini + node(port), fake, PYTHONPATH=f"{tmp_path}:{ROOT}") as program, taken:
+        program.says(f"port {port} of the ESPHome native API cannot be opened: another program uses it; end the other")
+        program.says("connected to BT-TH-66EDFC11")
+        taken.close()
+        program.says("Home Assistant can connect to the ESPHome node")
+        assert f"on port {port}" in program.output
+        assert program.output.count("cannot be opened") == 1
+        assert program.end()[0] == 0
 
 
 WITHOUT = """
@@ -211,4 +228,88 @@ def test_without_the_extra_the_first_program_goes_on_and_the_second_says_what_is
     with Proxy(tmp_path, ini, fake, PYTHONPATH=str(tmp_path)) as program:
         assert program.ended() == 2
         assert "pip install '.[esphome]'" in program.output
+    nothing_left(fake)
+
+
+SOON = """
+import renogybt.command
+
+renogybt.command.RELEASE_MINUTES = 0.05
+"""
+"""Python loads this at its start: nobody has ten minutes here."""
+
+
+def test_a_button_frees_the_module_for_the_phone_app_and_it_comes_back(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    (tmp_path / "sitecustomize.py").write_text(SOON, "utf-8")
+    port = free_port()
+    few = data(True, fields="connection_status")  # a list that does not grow with the first reading, so no new connection
+    ini = f"[device]\nmac_addr = {scene.CONTROLLER}\nalias = rover\n" + few + node(port, encryption_key=KEY)
+    with Proxy(tmp_path, ini, fake, PYTHONPATH=f"{tmp_path}:{ROOT}") as program:
+        program.says("connected to BT-TH-66EDFC11")
+
+        async def work() -> None:
+            api = await client(port, KEY)
+            seen = await look(api, lambda seen: seen.value("rover", "connection_status") == "online")
+            (button,) = [one for one in seen.entities.values() if isinstance(one, ButtonInfo)]
+            assert seen.devices[button.device_id] == "rover"
+            (status,) = [place for place, one in seen.entities.items() if one.object_id == "connection_status"]
+            told: list[str] = []
+            api.subscribe_states(lambda one: told.append(one.state) if (one.device_id, one.key) == status else None)  # type: ignore[attr-defined]
+            fake.clear_log()
+            api.button_command(button.key, device_id=button.device_id)
+            async with asyncio.timeout(30):
+                while told[-2:] != ["released", "online"]:
+                    await asyncio.sleep(0.02)
+            assert fake.events("disconnected")
+            assert [link["address"] for link in fake.connections()] == [scene.CONTROLLER]
+            assert api._connection is not None  # nobody was sent away for it
+            await api.disconnect()
+
+        run(work())
+        assert "rover is released for 0.05 min" in program.output
+        assert program.end()[0] == 0
+    nothing_left(fake)
+
+
+def test_its_section_is_checked_although_the_file_has_it_switched_off(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    faults = node(6053, enabled="false", encryption_key=KEY[:-1], renogy_poll_mode="scheduled", renogy_read_interval=0)
+    with Proxy(tmp_path, data(True) + faults.replace("127.0.0.1", "here"), fake) as program:
+        assert program.ended() == 2
+    assert "(4 problems)" in program.output
+    for place in (
+        "[device]",
+        "encryption_key = ***: must be 32",
+        "mdns_ip = here: must be",
+        "renogy_read_interval = 0: must be",
+    ):
+        assert place in program.output
+    assert "renogybt esphome-key makes such a key" in program.output
+    assert KEY[:-1] not in program.output
+
+
+def test_a_bluetooth_proxy_needs_no_device(fake_bluez: FakeBlueZ, tmp_path: Path) -> None:
+    fake = fake_bluez(scene.scenario(scene.controller()))
+    port = free_port()
+    with Proxy(tmp_path, node(port, with_renogy_client="false", max_connections=0), fake) as program:
+
+        async def work() -> None:
+            api = await client(port)
+            info = await api.device_info()
+            assert info.bluetooth_proxy_feature_flags == 97  # it listens only
+            assert (await api.list_entities_services())[0] == []
+            heard = asyncio.Event()
+            wanted = int(scene.CONTROLLER.replace(":", ""), 16)
+
+            def hear(message: Any) -> None:
+                if any(one.address == wanted for one in message.advertisements):
+                    heard.set()
+
+            api.subscribe_bluetooth_le_raw_advertisements(hear)
+            await asyncio.wait_for(heard.wait(), 20)
+            await api.disconnect()
+
+        run(work())
+        assert program.end()[0] == 0
     nothing_left(fake)

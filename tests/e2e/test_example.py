@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +50,13 @@ def expected(frame: str) -> dict[str, Any]:
 
 
 def latest(ears: Listener, topic: str) -> dict[str, Any]:
-    return dict(json.loads(ears.wait_for(topic, timeout=30)))
+    return dict(json.loads(ears.wait_for(topic, timeout=60)))
 
 
 def nothing_left(fake: Any) -> None:
     """No link, no scan, no D-Bus connection of ours, and nothing forbidden on the air."""
     wait_until(lambda: not fake.clients(), what="D-Bus connections closed")
-    assert fake.connections() == []
-    assert fake.sessions() == []
+    wait_until(lambda: not fake.connections() and not fake.sessions(), what="links and scans ended")
     assert fake.violations() == []
 
 
@@ -106,7 +104,7 @@ def test_four_batteries_behind_a_hub_give_every_published_name(
     fake = fake_bluez(scene.scenario(scene.batteries()))
     ini = HUB + data(True) + mqtt(broker, homeassistant_discovery="true")
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
-        ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 30)
+        ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 60)
         for pack in scene.PACKS:
             found = latest(ears, f"solar/state/hub_{pack.unit}")
             assert found["voltage"] == pack.voltage
@@ -132,7 +130,9 @@ def test_four_batteries_behind_a_hub_give_every_published_name(
             assert bank[f"battery_{pack.unit}_temperature_max"] == max(pack.temperatures)
         configs = [topic for topic in kept(broker.port) if topic.endswith("/config")]
         assert len(configs) == 6
-        assert program.end() == (0, pytest.approx(2, abs=8))
+        code, seconds = program.end()
+        assert code == 0
+        assert seconds < 10
     assert len(fake.calls("StartDiscovery")) == 1
     assert len(fake.calls("Connect")) == 1
     assert broker.log.count("as renogybt-") == 1
@@ -154,12 +154,12 @@ def test_one_device_without_discovery_publishes_to_the_topic_itself(
         program.end()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path, number: int) -> None:
     fake = fake_bluez(scene.scenario(scene.batteries()))
     ini = HUB + data(True) + mqtt(broker, homeassistant_discovery="true")
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
-        ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 30)
+        ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 60)
         code, seconds = program.end(number)
         assert code == 0
         assert seconds < 10
@@ -175,7 +175,7 @@ def test_a_stop_in_the_middle_of_a_silence_is_clean_too(fake_bluez: FakeBlueZ, b
     fake = fake_bluez(scene.scenario(scene.controller()))
     fake.rule("Connect", "hang")
     with Listener(broker.port) as ears, Program(tmp_path, ROVER + data(True) + mqtt(broker), fake) as program:
-        ears.wait_for("solar/state/bridge/availability", "online", 20)
+        ears.wait_for("solar/state/bridge/availability", "online", 60)
         wait_until(lambda: fake.calls("Connect"), what="a connection attempt")
         code, seconds = program.end()
         assert code == 0
@@ -228,8 +228,8 @@ def test_a_dead_id_goes_offline_and_its_neighbours_stay(fake_bluez: FakeBlueZ, b
     fake.quirk(scene.BATTERIES, 49, "silent")
     ini = HUB + data(True) + mqtt(broker, homeassistant_discovery="true")
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake):
-        ears.wait_for("solar/state/hub_49/availability", "offline", 40)
-        ears.wait(lambda: len(ears.on("solar/state/hub_51")) >= 3, 40)
+        ears.wait_for("solar/state/hub_49/availability", "offline", 60)
+        ears.wait(lambda: len(ears.on("solar/state/hub_51")) >= 3, 60)
         assert latest(ears, "solar/state/hub_51")["current"] == 0.0
         bank = latest(ears, "solar/state/hub_combined")
         assert bank["combined_current"] is None
@@ -242,7 +242,7 @@ def test_a_broken_link_is_mended_and_no_wrong_value_gets_out(
 ) -> None:
     fake = fake_bluez(scene.scenario(scene.controller()))
     with Listener(broker.port) as ears, Program(tmp_path, ROVER + data(True) + mqtt(broker), fake):
-        ears.wait_for("solar/state", timeout=30)
+        ears.wait_for("solar/state", timeout=60)
         for kind, more in (
             ("late", {"value": 3.0, "times": 1}),
             ("corrupt_crc", {"times": 1}),
@@ -254,10 +254,10 @@ def test_a_broken_link_is_mended_and_no_wrong_value_gets_out(
         ):
             fake.quirk(scene.CONTROLLER, None, kind, **more)
             heard = len(ears.on("solar/state"))
-            ears.wait(lambda heard=heard: len(ears.on("solar/state")) >= heard + 3, 40)
+            ears.wait(lambda heard=heard: len(ears.on("solar/state")) >= heard + 3, 60)
         fake.drop_link(scene.CONTROLLER)
         heard = len(ears.on("solar/state"))
-        ears.wait(lambda: len(ears.on("solar/state")) >= heard + 2, 40)
+        ears.wait(lambda: len(ears.on("solar/state")) >= heard + 2, 60)
         truth = expected("rvr40-dynamic")
         for payload in ears.on("solar/state"):
             values = json.loads(payload)
@@ -268,7 +268,7 @@ def test_per_read_frees_the_module_between_readings(fake_bluez: FakeBlueZ, broke
     fake = fake_bluez(scene.scenario(scene.controller()))
     ini = device(scene.CONTROLLER, "RNG_CTRL", alias="rover", connection="per_read") + data(True, 2) + mqtt(broker)
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake):
-        ears.wait(lambda: len(ears.on("solar/state")) >= 3, 40)
+        ears.wait(lambda: len(ears.on("solar/state")) >= 3, 60)
         wait_until(lambda: not fake.connections(), what="the module is free")
         assert len(fake.calls("Connect")) >= 3
         assert len(fake.calls("StartDiscovery")) == 1
@@ -334,11 +334,10 @@ def test_a_slow_device_does_not_delay_the_others(fake_bluez: FakeBlueZ, broker: 
         + mqtt(broker)
     )
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake):
-        ears.wait(lambda: len(ears.on("solar/state/slow_255")) >= 3, 60)
-        times = [heard.at for heard in ears.messages if heard.topic == "solar/state/quick_48"]
-        gaps = [later - earlier for earlier, later in pairwise(times[1:])]
-        assert len(times) >= 5
-        assert max(gaps) < 1.9
+        ears.wait(lambda: ears.on("solar/state/slow_255"), 90)
+        order = [heard.topic for heard in ears.messages]
+        meanwhile = order[: order.index("solar/state/slow_255")].count("solar/state/quick_48")
+        assert meanwhile >= 4  # ten on an idle machine; in turn with the other, one
 
 
 def test_readings_survive_a_broker_that_comes_late(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
@@ -346,7 +345,7 @@ def test_readings_survive_a_broker_that_comes_late(fake_bluez: FakeBlueZ, broker
     broker.stop()
     with Program(tmp_path, ROVER + data(True) + mqtt(broker), fake) as program:
         wait_until(lambda: len(fake.frames(scene.CONTROLLER)) > 8, what="readings without a broker")
-        assert f"127.0.0.1:{broker.port}" in program.output
+        program.says(f"127.0.0.1:{broker.port}")
         broker.start()
         with Listener(broker.port) as ears:
             assert latest(ears, "solar/state")["battery_voltage"] == 14.4
@@ -376,7 +375,7 @@ def test_an_inverter_and_a_battery_behind_one_module_share_its_connection(
         + mqtt(broker)
     )
     with Listener(broker.port) as ears, Program(tmp_path, ini, fake) as program:
-        ears.wait(lambda: len(ears.on("solar/state/inverter_32")) >= 3, 40)
+        ears.wait(lambda: len(ears.on("solar/state/inverter_32")) >= 3, 60)
         assert latest(ears, "solar/state/pack_48")["voltage"] == 13.3
         assert latest(ears, "solar/state/inverter_32")["battery_voltage"] == 40.1
         program.end()
@@ -387,7 +386,7 @@ def test_an_inverter_and_a_battery_behind_one_module_share_its_connection(
 def test_a_restarted_bluetoothd_is_noticed(fake_bluez: FakeBlueZ, broker: Mosquitto, tmp_path: Path) -> None:
     fake = fake_bluez(scene.scenario(scene.controller()))
     with Listener(broker.port) as ears, Program(tmp_path, ROVER + data(True) + mqtt(broker), fake):
-        ears.wait_for("solar/state", timeout=30)
+        ears.wait_for("solar/state", timeout=60)
         fake.die()
         time.sleep(3)
         fake.restart(announce=False)

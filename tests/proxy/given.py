@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aioesphomeapi import APIClient, EntityInfo, EntityState
+from aioesphomeapi import APIClient, ButtonInfo, EntityInfo, EntityState
 from msgspec.structs import replace
 
 from renogybt.proxy.node import EsphomeNode
@@ -77,8 +77,8 @@ async def running(known: Settings, news: Iterable[Any] = (), proxy: Any = None) 
 class Client:
     """Home Assistant's client, and everything it was told."""
 
-    def __init__(self, node: EsphomeNode, key: str = "") -> None:
-        self.api = APIClient(HOST, node.port, None, client_info="test", noise_psk=key or None)
+    def __init__(self, node: EsphomeNode, key: str = "", info: str = "test") -> None:
+        self.api = APIClient(HOST, node.port, None, client_info=info, noise_psk=key or None)
         self.states: dict[tuple[int, int], EntityState] = {}
         self.updates = 0
         self.entities: dict[tuple[int, int], EntityInfo] = {}
@@ -101,7 +101,8 @@ class Client:
         found, _ = await self.api.list_entities_services()
         self.entities = {(entity.device_id, entity.key): entity for entity in found}
         self.api.subscribe_states(self._take)
-        await until(lambda: len(self.states) >= len(self.entities))
+        stated = sum(not isinstance(entity, ButtonInfo) for entity in found)
+        await until(lambda: len(self.states) >= stated)
 
     def _take(self, state: EntityState) -> None:
         self.updates += 1
@@ -113,7 +114,7 @@ class Client:
         return self.states[place]
 
 
-async def until(met: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(met: Callable[[], bool], seconds: float = 40.0) -> None:
     """Wait for `met`, which must come true within `seconds`."""
     async with asyncio.timeout(seconds):
         while not met():

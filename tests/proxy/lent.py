@@ -51,7 +51,7 @@ class Lent:
         (found,) = self.rig.manager.adapters.values()
         return found
 
-    def wait(self, true: Callable[[], Any], seconds: float = 10.0) -> float:
+    def wait(self, true: Callable[[], Any], seconds: float = 40.0) -> float:
         """How long it took."""
         began = time.monotonic()
         while not true():
@@ -104,9 +104,18 @@ class Listening:
     def of(self, address: str) -> list[Heard]:
         return [each for each in self.heard if each[0] == number(address)]
 
-    async def first(self, address: str, seconds: float = 5.0) -> Heard:
+    async def first(self, address: str, seconds: float = 40.0) -> Heard:
         await until(lambda: bool(self.of(address)), seconds)
         return self.of(address)[0]
+
+
+async def quiet(heard: list[Any], seconds: float = 1.0) -> int:
+    """Until nothing was added for so long; how many there are."""
+    while True:
+        before = len(heard)
+        await asyncio.sleep(seconds)
+        if len(heard) == before:
+            return before
 
 
 @asynccontextmanager
@@ -122,7 +131,7 @@ class Slots:
         self.told: list[tuple[int, int, list[int]]] = []
         api.subscribe_bluetooth_connections_free(lambda *said: self.told.append(said))
 
-    async def become(self, free: int, *addresses: str, seconds: float = 10.0) -> None:
+    async def become(self, free: int, *addresses: str, seconds: float = 40.0) -> None:
         wanted = [number(address) for address in addresses]
         await until(lambda: bool(self.told) and self.told[-1][0] == free and self.told[-1][2] == wanted, seconds)
 
@@ -145,7 +154,7 @@ class Link:
         )
         return self.states[-1]
 
-    async def ended(self, seconds: float = 10.0) -> int:
+    async def ended(self, seconds: float = 40.0) -> int:
         """The reason of its end."""
         await until(lambda: bool(self.states) and not self.states[-1][0], seconds)
         return self.states[-1][2]
@@ -155,7 +164,7 @@ def number(address: str) -> int:
     return int(address.replace(":", ""), 16)
 
 
-def run(work: Any, seconds: float = 60.0) -> Any:
+def run(work: Any, seconds: float = 150.0) -> Any:
     async def limited() -> Any:
         async with asyncio.timeout(seconds):
             return await work

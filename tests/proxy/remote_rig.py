@@ -60,7 +60,7 @@ class Rig:
     def radio(self) -> Any:
         return self.radios[-1]
 
-    def do(self, task: Callable[[Any], Awaitable[T]], seconds: float = 60.0) -> T:
+    def do(self, task: Callable[[Any], Awaitable[T]], seconds: float = 90.0) -> T:
         return self.begin(task)(seconds)
 
     def begin(self, task: Callable[[Any], Awaitable[T]]) -> Callable[[float], T]:
@@ -131,7 +131,7 @@ def rig(*devices: Device, **more: Any) -> Iterator[Rig]:
     try:
         yield started
     finally:
-        assert started.thread.stop(10), "the radio thread did not end"
+        assert started.thread.stop(40), "the radio thread did not end"
 
 
 class Wire:

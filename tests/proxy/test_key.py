@@ -67,8 +67,10 @@ def test_a_key() -> None:
     [
         ("my-van", "my-van", "My van"),
         ("Camper Van (blue)", "camper-van-blue", "Camper Van (blue)"),
-        ("übel", "bel", "übel"),
-        ("---", "renogy-bridge", None),
+        ("Wäscheküche", "waschekuche", "Wäscheküche"),
+        ("Straße 5", "strasse-5", "Straße 5"),
+        ("two\nlines\x00", "two-lines", "Twolines"),
+        ("ä" * 200, "a" * LONGEST_NAME, "ä" * 60),
         ("x" * 60, "x" * LONGEST_NAME, None),
     ],
 )
@@ -83,6 +85,13 @@ def test_bridges_nobody_named_differ(tmp_path: Path) -> None:
     assert one.name == f"renogy-bridge-{one.digits[-6:]}"
     assert one.name != other.name
     assert one == nameplate(settings(tmp_path))
+
+
+@pytest.mark.parametrize("given", ["---", "太阳能", "Renogy bridge"])
+def test_what_leaves_no_name_is_as_good_as_none(tmp_path: Path, given: str) -> None:
+    one, other = (nameplate(settings(tmp_path / place, device_name=given)) for place in "ab")
+    assert one.name.startswith("renogy-bridge-")
+    assert one.name != other.name
 
 
 def test_the_address_survives_a_move(tmp_path: Path) -> None:

@@ -87,6 +87,40 @@ def test_a_change_of_address_is_followed(monkeypatch: pytest.MonkeyPatch) -> Non
     run(work())
 
 
+def test_an_interface_that_was_exchanged_is_spoken_on_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is the old one; the socket belongs to what is gone."""
+    here = [((3, HOST),), ((3, HOST),), ((7, HOST),)]
+    monkeypatch.setattr(mdns, "places", lambda: here.pop(0))
+    made: list[AsyncZeroconf] = []
+
+    def make(**options: Any) -> AsyncZeroconf:
+        made.append(AsyncZeroconf(**options))
+        return made[-1]
+
+    monkeypatch.setattr(mdns, "AsyncZeroconf", make)
+
+    async def work() -> None:
+        announcement = Announcement(PLATE, 6053, HOST)
+        for spoken in (1, 1, 2):
+            await announcement.refresh()
+            assert len(made) == spoken
+        async with Ear() as ear:
+            assert await ear.ask(PLATE.name)
+        await announcement.close()
+
+    run(work())
+
+
+def test_a_name_as_long_as_names_can_be(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with Ear() as ear, running(settings(tmp_path, device_name="ä" * 400)) as node:
+            found = await ear.ask(node.name)
+            assert found is not None
+            assert found.properties[b"friendly_name"] == node.plate.friendly_name.encode()
+
+    run(work())
+
+
 def test_the_address_of_the_configuration_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdns, "_interfaces", lambda wanted: {"interfaces": [HOST], "ip_version": IPVersion.V4Only})
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from aioesphomeapi.core import MESSAGE_TYPE_TO_PROTO
+from aioesphomeapi.model import BluetoothGATTServices
 
+from renogybt.ble.guest import Characteristic, Descriptor, Service
 from renogybt.errors import UserError
 from renogybt.proxy import messages
+from renogybt.proxy.bluetooth_messages import SERVICES, SERVICES_DONE, service_packets
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -33,12 +36,16 @@ NAMES = {
     messages.GET_TIME: "GetTimeRequest",
     messages.TIME: "GetTimeResponse",
     messages.SET_KEY: "NoiseEncryptionSetKeyRequest",
+    messages.SUBSCRIBE_LOGS: "SubscribeLogsRequest",
+    messages.LOG: "SubscribeLogsResponse",
+    messages.BUTTON: "ListEntitiesButtonResponse",
+    messages.BUTTON_PRESS: "ButtonCommandRequest",
 }
 
 
 def run(script: str, *options: str) -> str:
     done = subprocess.run(
-        [sys.executable, *options, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *options, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -89,3 +96,33 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     finally:
         monkeypatch.undo()
         messages.classes.cache_clear()
+
+
+def test_a_large_table_of_attributes_in_several_messages() -> None:
+    """60 characteristics, numbers of both lengths; the largest message is far from what a frame can hold."""
+
+    def uuid(number: int) -> str:
+        return f"{number:08x}-0000-1000-8000-00805f9b34fb" if number % 2 else f"{number:08x}-0451-4000-b000-0123456789ab"
+
+    def characteristic(handle: int) -> Characteristic:
+        return Characteristic(uuid(handle), handle, ("read", "notify"), (Descriptor(uuid(0x2902 - 1), handle + 1),))
+
+    services = [
+        Service(uuid(head), head, tuple(characteristic(head + 2 + 3 * place) for place in range(size)))
+        for head, size in ((0x10, 58), (0x201, 2), (0x300, 0))
+    ]
+    packets = list(service_packets(0xA1B2C3D4E5F6, services))
+    assert [number for number, _ in packets] == [SERVICES] * 3 + [SERVICES_DONE]
+    assert max(len(content) for _, content in packets) < 1 << 13
+    found = []
+    for number, content in packets[:-1]:
+        message = MESSAGE_TYPE_TO_PROTO[number].FromString(content)
+        assert message.address == 0xA1B2C3D4E5F6
+        found += BluetoothGATTServices.from_pb(message).services
+    assert [
+        (one.uuid, one.handle, [(each.uuid, each.handle, each.descriptors[0].handle) for each in one.characteristics])
+        for one in found
+    ] == [
+        (one.uuid, one.handle, [(each.uuid, each.handle, each.handle + 1) for each in one.characteristics])
+        for one in services
+    ]

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renogybt.proxy.remote_ears import MOST, Ears, as_number, as_text, name_in
+from renogybt.proxy.bluetooth_numbers import address_of, number_of
+from renogybt.proxy.remote_ears import MOST, Ears, name_in
 
 
 def heard(address: int, data: bytes = b"", rssi: int = -60, kind: int = 0) -> SimpleNamespace:
@@ -50,5 +51,5 @@ def test_the_crowd_is_forgotten_and_our_own_are_not() -> None:
 
 @given(st.integers(0, 2**48 - 1))
 def test_addresses_and_their_numbers(number: int) -> None:
-    assert as_number(as_text(number)) == number
-    assert len(as_text(number)) == 17
+    assert number_of(address_of(number)) == number
+    assert len(address_of(number)) == 17

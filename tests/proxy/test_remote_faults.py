@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from renogybt.settings import Bluetooth
 from tests.peers.bluez import scenarios as scene
 from tests.peers.esphome import proxy as peer
 from tests.peers.esphome.proxy import FakeProxy
+from tests.peers.mosquitto import free_port, until
+from tests.peers.starvation import Starvation
 from tests.proxy.remote_rig import KEY, OTHER_KEY, Rig, hub, rig, rover, truth
 
 TRUTH = truth(scene.batteries(), hub(""))
@@ -26,9 +27,10 @@ TRUTH = truth(scene.batteries(), hub(""))
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    began = time.monotonic()
+    """Time in which a busy machine had no processor for us does not count."""
+    began, starvation = time.monotonic(), Starvation()
     yield
-    assert time.monotonic() - began < seconds
+    assert time.monotonic() - began - starvation.seconds() < seconds
 
 
 def only_true(it: Rig) -> int:
@@ -54,7 +56,7 @@ def only_true(it: Rig) -> int:
 def test_a_key_that_does_not_fit(server: str, client: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with FakeProxy(scene.batteries(), key=server) as proxy, rig(hub(proxy.via(key=client))) as it:
-        with within(5):
+        with within(20):
             error = it.error()
         assert isinstance(error, NoAdapter)
         assert words in str(error)
@@ -74,11 +76,8 @@ def test_a_password(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_nobody_at_home() -> None:
-    with socket.socket() as free:
-        free.bind((peer.HOST, 0))
-        port = free.getsockname()[1]
-    with rig(hub(f"esphome://{peer.HOST}:{port}")) as it:
-        with within(3):
+    with rig(hub(f"esphome://{peer.HOST}:{free_port()}")) as it:
+        with within(20):
             error = it.error()
         assert isinstance(error, NoAdapter)
         assert "is it switched on" in str(error)
@@ -95,7 +94,7 @@ def test_a_server_that_never_says_a_word(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(remote_host, "CONNECT_LIMIT", 0.5)
     with FakeProxy() as proxy:
         proxy.deaf = True
-        with rig(hub(proxy.via())) as it, within(4):
+        with rig(hub(proxy.via())) as it, within(20):
             error = it.error()
         assert isinstance(error, NoAdapter)
         assert "it does not answer" in str(error)
@@ -127,7 +126,7 @@ def test_a_proxy_that_works_for_home_assistant(monkeypatch: pytest.MonkeyPatch) 
             assert isinstance(error, Held)
             assert "an ESP32 works for one client at a time" in str(error)
             proxy.foreign = False
-            it.until_read("hub", 5)
+            it.until_read("hub", 30)
             assert [incident.asks for incident in it.incidents] == ["", "hasten"]
 
 
@@ -138,14 +137,14 @@ def test_no_free_slot() -> None:
     with FakeProxy(scene.batteries(), slots=2) as proxy:
         proxy.occupied = 2
         with rig(hub(proxy.via())) as it:
-            with within(5):
+            with within(20):
                 error = it.error()
             assert isinstance(error, ConnectFailed)
             assert "has no free connection slot: other programs use all 2" in str(error)
             assert "connection_slots:" in str(error)
             assert proxy.connects == []
             proxy.occupied = 0
-            it.until_read("hub", 5)
+            it.until_read("hub", 30)
 
 
 # The module
@@ -180,7 +179,7 @@ def test_a_module_that_the_phone_app_has(monkeypatch: pytest.MonkeyPatch) -> Non
         assert isinstance(error, Held)
         assert "probably a phone app" in str(error)
         proxy.take_module(scene.BATTERIES, False)
-        it.until_read("hub", 5)
+        it.until_read("hub", 30)
 
 
 def test_a_refused_connection_tells_the_reason() -> None:
@@ -196,13 +195,13 @@ def test_a_refused_connection_tells_the_reason() -> None:
 def test_a_module_that_never_answers_the_call() -> None:
     with FakeProxy(scene.batteries(connect_s=60)) as proxy:
         with rig(hub(proxy.via()), bluetooth=Bluetooth(connection_timeout=1.0)) as it:
-            with within(5):
+            with within(20):
                 error = it.error()
             assert isinstance(error, ConnectFailed)
             assert "did not come about within 1 s" in str(error)
             assert proxy.linked() == []
             proxy.spec(scene.BATTERIES, connect_s=0.0)
-            it.until_read("hub", 5)
+            it.until_read("hub", 30)
         assert proxy.faults == []
 
 
@@ -267,8 +266,8 @@ def test_a_proxy_that_is_started_anew_between_readings() -> None:
     with FakeProxy(scene.batteries(), key=KEY) as proxy, rig(hub(proxy.via())) as it:
         assert only_true(it) == 4
         proxy.restart()
-        with within(5):
-            it.until_read("hub", 5)
+        with within(20):
+            it.until_read("hub", 30)
         assert proxy.faults == []
 
 
@@ -279,11 +278,11 @@ def test_a_proxy_that_is_cut_off_in_the_middle_of_a_reading() -> None:
         for cut in (proxy.hang_up, proxy.restart):
             wait = it.begin_cycle("hub")
             time.sleep(0.3)
-            with within(6):
+            with within(40):
                 cut()
-                news = wait(20)
+                news = wait(90)
                 assert [one for one in news if not isinstance(one, Failure)]
-                it.until_read("hub", 6)
+                it.until_read("hub", 30)
         assert only_true(it) == 4
         assert proxy.faults == []
 
@@ -294,10 +293,11 @@ def test_nobody_waits_for_an_answer_through_a_proxy_that_is_gone() -> None:
         for cut in (proxy.hang_up, lambda: proxy.drop_link(scene.BATTERIES)):
             proxy.quirk(scene.BATTERIES, 49, kind="silent", times=1)
             with within(1.8):  # a question may take two seconds
+                asked = len(proxy.writes)
                 wait = it.begin_cycle("hub")
-                time.sleep(0.2)
+                until(lambda asked=asked: any(frame.startswith("31") for frame in proxy.writes[asked:]))  # unit 49
                 cut()
-                assert not [news for news in wait(20) if isinstance(news, Failure)]
+                assert not [news for news in wait(90) if isinstance(news, Failure)]
 
 
 def test_a_link_that_outlived_its_client_is_not_taken_for_a_new_one() -> None:
@@ -309,8 +309,8 @@ def test_a_link_that_outlived_its_client_is_not_taken_for_a_new_one() -> None:
         wait = it.begin_cycle("hub")
         time.sleep(0.3)
         proxy.hang_up()
-        wait(20)
-        it.until_read("hub", 6)
+        wait(90)
+        it.until_read("hub", 30)
         assert only_true(it) == 4
         assert proxy.connects == [scene.BATTERIES] * 2
         assert proxy.faults == []
@@ -322,11 +322,11 @@ def test_a_proxy_that_was_away_is_used_again_at_once(monkeypatch: pytest.MonkeyP
         assert only_true(it) == 4
         proxy.stop()
         assert isinstance(it.error(), LinkError)
-        with within(1):  # what is known to be away is not waited for at each turn
+        with within(3):  # what is known to be away is not waited for at each turn
             assert isinstance(it.error(), NoAdapter)
         before = len(it.incidents)
         proxy.start()
-        end = time.monotonic() + 3
+        end = time.monotonic() + 30
         while not [incident for incident in it.incidents[before:] if incident.asks == "hasten"]:
             assert time.monotonic() < end
             time.sleep(0.02)
@@ -344,7 +344,7 @@ def test_a_proxy_that_hangs_is_noticed_and_its_end_is_bounded(monkeypatch: pytes
         with within(40):
             assert it.cycle() == {}
         proxy.deaf = False
-        it.until_read("hub", 10)
+        it.until_read("hub", 30)
         assert proxy.faults == []
 
 
@@ -359,7 +359,7 @@ def test_a_proxy_that_never_tells_the_end_of_a_link_is_connected_to_anew(monkeyp
             it.cycle()
         assert proxy.visits > 1
         proxy.mute_ends = False
-        it.until_read("hub", 10)
+        it.until_read("hub", 30)
         assert proxy.faults == []
 
 
@@ -369,6 +369,6 @@ def test_the_end_does_not_wait_for_a_proxy_that_hangs() -> None:
         assert len(it.cycle("hub")) == 4
         assert len(it.cycle("rover")) == 1
         proxy.deaf = True
-        with within(5):
-            assert it.thread.stop(10)
+        with within(20):
+            assert it.thread.stop(40)
         assert not [thread for thread in threading.enumerate() if thread.name == "ble"]

@@ -45,16 +45,16 @@ def test_the_bridge_reads_on_through_a_restart_of_the_proxy(broker: Mosquitto, t
     ini = data(True, log_level="debug") + mqtt(broker)
     with FakeProxy(scene.batteries(), key=KEY) as proxy, Listener(broker.port) as ears:
         with Program(tmp_path, hub(proxy.via()) + ini, None) as program:
-            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 40)
+            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 90)
             for pack in scene.PACKS:
                 found = json.loads(ears.on(f"solar/state/hub_{pack.unit}")[-1])
                 assert (found["voltage"], found["current"], found["capacity"]) == (pack.voltage, pack.current, pack.capacity)
             proxy.restart()
             before = len(ears.on("solar/state/hub_combined"))
-            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= before + 3, 30)
+            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= before + 3, 90)
             code, seconds = program.end(signal.SIGTERM)
             assert code == 0
-            assert seconds < 5
+            assert seconds < 10
             assert KEY not in program.output
             assert "dbus" not in program.output.lower()
         wait_until(lambda: not proxy.linked() and not proxy.sessions, what="the proxy left alone")
@@ -63,7 +63,7 @@ def test_the_bridge_reads_on_through_a_restart_of_the_proxy(broker: Mosquitto, t
 
 def test_a_single_run_for_cron(tmp_path: Path) -> None:
     with FakeProxy(scene.batteries()) as proxy, Program(tmp_path, hub(proxy.via()) + data(False), None) as program:
-        assert program.ended(60) == 0
+        assert program.ended() == 0
         assert f'"voltage": {scene.PACKS[0].voltage}' in program.output
         assert proxy.faults == []
 
@@ -85,8 +85,7 @@ def test_one_device_here_and_one_elsewhere(fake_bluez: FakeBlueZ, broker: Mosqui
     with FakeProxy(scene.batteries(), key=KEY) as proxy, Listener(broker.port) as ears:
         ini = hub(proxy.via()) + here + data(True) + mqtt(broker)
         with Program(tmp_path, ini, fake) as program:
-            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 40)
-            ears.wait(lambda: len(ears.on("solar/state/rover_255")) >= 3, 40)
+            ears.wait(lambda: len(ears.on("solar/state/hub_combined")) >= 3, 90)
+            ears.wait(lambda: len(ears.on("solar/state/rover_255")) >= 3, 90)
             assert program.end()[0] == 0
-        assert fake.connections() == []
-        assert proxy.linked() == []
+        wait_until(lambda: not fake.connections() and not proxy.linked(), what="nothing is left")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from renogybt.errors import UserError
 from renogybt.proxy.node import EsphomeNode
 from renogybt.proxy.server import MOST_CLIENTS, listening_socket
 from tests.proxy.given import HOST, Client, identities, running, settings, until
+
+HELLO = b"\x00\x00\x01"
 
 
 def test_one_socket_for_both_kinds_of_addresses() -> None:
@@ -53,12 +57,16 @@ def test_the_port_can_be_had_again_at_once(tmp_path: Path) -> None:
 def test_too_many_clients(tmp_path: Path) -> None:
     async def work() -> None:
         async with running(settings(tmp_path)) as node:
-            lines = [await asyncio.open_connection(HOST, node.port) for _ in range(MOST_CLIENTS + 2)]
-            await until(lambda: len(node.sessions) == MOST_CLIENTS)
+            lines = []
+            for number in range(MOST_CLIENTS + 2):
+                lines.append(await asyncio.open_connection(HOST, node.port))
+                lines[-1][1].write(HELLO)
+                await until(lambda: node.clients == min(number + 1, MOST_CLIENTS))  # noqa: B023
             refused = [reader for reader, _ in lines[MOST_CLIENTS:]]
             for reader in refused:
                 with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
                     await asyncio.wait_for(reader.readexactly(1), 5)
+            assert len(node.sessions) == MOST_CLIENTS
             lines[0][1].close()
             await until(lambda: len(node.sessions) == MOST_CLIENTS - 1)
             async with Client(node) as client:
@@ -67,6 +75,54 @@ def test_too_many_clients(tmp_path: Path) -> None:
                 writer.close()
 
     asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_those_that_say_nothing_give_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However many there are, whoever knows what to say is let in, and stays."""
+
+    async def work() -> None:
+        async with running(settings(tmp_path)) as node, Client(node) as first:
+            mute = [await asyncio.open_connection(HOST, node.port) for _ in range(3 * MOST_CLIENTS)]
+            await until(lambda: len(node.sessions) == MOST_CLIENTS)
+            async with Client(node) as client:
+                await client.api.device_info()
+                await first.api.device_info()
+                assert node.clients == 2
+            for _, writer in mute:
+                writer.close()
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+    assert [record.getMessage() for record in caplog.records if "did not introduce itself" in record.getMessage()]
+
+
+def test_many_that_come_and_go_leave_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By goodbye, by closing, by a reset; with subscriptions, and in the middle of a list."""
+    asked = HELLO + b"".join(b"\x00\x00" + bytes([number]) for number in (9, 11, 20, 66, 80, 28))
+
+    async def visit(port: int, number: int) -> None:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(asked[: 3 * (number % 8)] + (b"\x00\x00\x05" if number % 3 == 0 else b""))
+        if number % 3 == 1:
+            await reader.read(10)
+        if number % 3 == 2:
+            writer.transport.abort()
+        writer.close()
+
+    async def work() -> None:
+        async with running(settings(tmp_path)) as node:
+            process = psutil.Process()
+            await until(lambda: "announced as" in caplog.text)
+            tasks, files = len(asyncio.all_tasks()), process.num_fds()
+            for number in range(300):
+                if number % 3 != 1 or number % 8:  # who says nothing hears nothing
+                    await asyncio.wait_for(visit(node.port, number), 10)
+            await until(lambda: not node.sessions)
+            await until(lambda: (len(asyncio.all_tasks()), process.num_fds()) <= (tasks, files))
+            async with Client(node) as client:
+                await client.api.device_info()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(asyncio.wait_for(work(), 60))
 
 
 def test_a_client_that_resets_the_connection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from renogybt.proxy import messages
 from renogybt.proxy.encrypted import Encrypted
 from renogybt.proxy.plain import Framing, Packet, Plain
-from renogybt.proxy.session import BACKLOG_LIMIT, INTRODUCTION, LEAVE, LOSSY_LIMIT, QUIET, SILENT, STUCK, Session
+from renogybt.proxy.session import BACKLOG_LIMIT, INTRODUCTION, LEAVE, LOSSY_LIMIT, QUIET, SILENT, STUCK, UNANSWERED, Session
 from tests.proxy.test_frames import MAC, PSK, Initiator
 
 START = 1000.0
@@ -70,8 +70,8 @@ class House:
     def device_info(self) -> Packet:
         return messages.packet(messages.DEVICE_INFO_ANSWER, name=self.name)
 
-    def entity_list(self) -> tuple[int, list[Packet]]:
-        return 3, [messages.packet(messages.SENSOR, key=5)]
+    def entity_list(self, flat: bool) -> tuple[int, list[Packet]]:
+        return 3, [messages.packet(messages.SENSOR, key=5, name="roof Power" if flat else "Power")]
 
     def all_states(self) -> list[Packet]:
         return [messages.packet(messages.SENSOR_STATE, key=5, state=1.5)]
@@ -145,7 +145,28 @@ def test_list_and_states() -> None:
     assert one.wants_states
 
 
-@pytest.mark.parametrize("number", [28, 34, 38, 89, 60000])
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        ("Home Assistant 2024.3.3", "roof Power"),
+        ("Home Assistant 2025.6.0b1", "roof Power"),
+        ("Home Assistant 2025.7.0", "Power"),
+        ("Home Assistant 2026.11.0", "Power"),
+        ("Home Assistant", "Power"),
+        ("aioesphomeapi", "Power"),
+        ("", "Power"),
+    ],
+)
+def test_only_a_home_assistant_that_knows_sub_devices_gets_short_names(client: str, name: str) -> None:
+    one, wire = session()
+    one.feed(request(messages.HELLO, client_info=client), START)
+    wire.written.clear()
+    one.feed(request(messages.LIST_ENTITIES), START)
+    (number, content), _ = Plain().feed(bytes(wire.written)).packets
+    assert messages.opened(number, content).name == name
+
+
+@pytest.mark.parametrize("number", [34, 38, 89, 60000])
 def test_what_does_not_concern_us_does_no_harm(number: int) -> None:
     one, wire = greeted()
     one.feed(Plain().encode([(number, b"")]), START)
@@ -156,6 +177,25 @@ def test_time_and_keys() -> None:
     one, wire = greeted()
     one.feed(request(messages.GET_TIME) + request(messages.SET_KEY, key=b"x" * 32), START)
     assert said(wire) == ["GetTimeResponse", "NoiseEncryptionSetKeyResponse"]
+
+
+def test_who_asks_for_the_log_is_told_where_it_is() -> None:
+    one, wire = greeted()
+    one.feed(request(messages.SUBSCRIBE_LOGS, level=5), START)
+    ((number, content),) = Plain().feed(bytes(wire.written)).packets
+    assert number == messages.LOG
+    assert b"journalctl" in messages.opened(number, content).message
+
+
+def test_a_request_that_this_aioesphomeapi_does_not_know_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {number: kind for number, kind in messages.classes().items() if number != 145}
+    radio = Radio()
+    one, wire = greeted(radio)
+    with monkeypatch.context() as older:
+        older.setattr(messages, "classes", lambda: known)
+        one.feed(Plain().encode([(145, b"\x08\x05")]) + request(messages.PING), START)
+    assert said(wire) == ["PingResponse"]
+    assert radio.heard == []
 
 
 def test_a_message_that_cannot_be_read_ends_the_session() -> None:
@@ -221,6 +261,20 @@ def test_a_client_that_answers_pings_stays() -> None:
             wire.written.clear()
             one.feed(request(messages.PONG), START + second)
     assert not wire.closed
+
+
+def test_who_gives_way_to_another_client() -> None:
+    mute, _ = session()
+    assert mute.gives_way(START)
+    one, _ = greeted()
+    for at in range(0, int(UNANSWERED), 5):
+        one.tick(START + at)
+        assert not one.gives_way(START + at)
+    one.feed(request(messages.PONG), START + UNANSWERED - 1)
+    assert not one.gives_way(START + UNANSWERED)
+    assert one.gives_way(START + 2 * UNANSWERED)
+    one.end("")
+    assert not one.gives_way(START + 2 * UNANSWERED)
 
 
 def test_a_client_that_takes_nothing_is_given_up() -> None:

@@ -65,7 +65,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "config.ini.lock"
     with another(path) as process:
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         lock = Lock(path)
         assert lock.take()
         assert lock.holder == str(os.getpid())

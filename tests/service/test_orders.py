@@ -81,7 +81,10 @@ def ask(loop: Loop, do: str, device: str = "", minutes: float = 10) -> dict[str,
     return answer
 
 
-@pytest.mark.parametrize("name", ["hub", "HUB", "device", HUB, HUB.lower(), "hub_48", "hub_combined", "dc", "device.dc"])
+NAMES = ("hub", "HUB", "device", HUB, HUB.lower(), HUB.replace(":", "-"), "hub_48", "hub_combined", "dc", "device.dc")
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_any_name_of_a_device_frees_its_module_and_holds_all_that_sit_behind_it(name: str) -> None:
     loop = Loop(Radio())
     answer = ask(loop, "release", name, minutes=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,10 @@ from renogybt.service.systemd import Notifier, fresh
 
 @pytest.fixture(params=["file", "abstract"])
 def peer(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, socket.socket]]:
-    address = str(tmp_path / "notify") if request.param == "file" else f"@renogybt-test-{id(request)}"
+    address = str(tmp_path / "notify") if request.param == "file" else f"@renogybt-test-{os.getpid()}-{id(request)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(address.replace("@", "\0") if request.param == "abstract" else address)
-        listener.settimeout(5)
+        listener.settimeout(30)
         yield address, listener
 
 
@@ -54,7 +55,7 @@ def test_a_deaf_systemd_holds_nothing_up(tmp_path: Path) -> None:
         notifier = Notifier(str(path))
         for _ in range(5000):  # far more than the queue holds; a waiting send would hang here
             notifier.alive()
-        listener.settimeout(5)
+        listener.settimeout(30)
         assert listener.recv(100) == b"WATCHDOG=1"
 
 

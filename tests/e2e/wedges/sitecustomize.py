@@ -12,6 +12,7 @@ import time
 
 
 def wedge_main(*_: object) -> None:
+    print("wedged", flush=True)
     time.sleep(3600)
 
 

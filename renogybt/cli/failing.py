@@ -1,0 +1,20 @@
+"""How a command says that it failed, and ends."""
+
+from __future__ import annotations
+
+import sys
+
+from renogybt.errors import ConfigError
+
+EXIT_CONFIG = 2
+
+
+def failed(text: str, code: int) -> int:
+    print(text, file=sys.stderr)
+    return code
+
+
+def unusable(config: str, error: ConfigError) -> int:
+    """The configuration file of that name cannot be used."""
+    problems = "".join(f"\n  - {problem}" for problem in error.problems)
+    return failed(f"{config} cannot be used:{problems}", EXIT_CONFIG)

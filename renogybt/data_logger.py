@@ -57,6 +57,7 @@ class DataLogger:
         self._on_command, self._on_crash = on_command, on_crash
         self._lock = threading.Lock()
         self._started: set[int] = set()
+        self._supervised: list[Supervised] = []
         self._mqtt: MqttSink | None = None
         self._outlets: Outlets | None = None
         self._history: HistorySink | None = None
@@ -116,6 +117,8 @@ class DataLogger:
             if id(sink) not in self._started:
                 self._started.add(id(sink))
                 sink.start()
+                if isinstance(sink, Supervised):  # asked here, because the answer takes long and `supervise` comes often
+                    self._supervised.append(sink)
 
     def log(self, reading: Reading) -> None:
         if self._unknown:
@@ -158,8 +161,7 @@ class DataLogger:
 
     def supervise(self) -> list[str]:
         """Start anew the threads of sinks that have died without being stopped; their names. Never waits."""
-        started = [sink for sink in self.sinks if id(sink) in self._started and isinstance(sink, Supervised)]
-        return [sink.name for sink in started if sink.revive()]
+        return [sink.name for sink in self._supervised if sink.revive()]
 
     def stop(self, timeout: float = 5.0, last_words: bool = True) -> bool:
         """Stop every sink within `timeout` seconds altogether; True when all went well. Calling again is harmless."""

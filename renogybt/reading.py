@@ -24,14 +24,16 @@ class Identity:
     alias: str
     shared: bool = False
     part: str = ""
+    uid: str = field(init=False, repr=False, compare=False)
+    """`aabbccddeeff`, `aabbccddeeff_48` behind a hub, `aabbccddeeff_combined` for a bank."""
 
-    @property
-    def uid(self) -> str:
-        """`aabbccddeeff`, `aabbccddeeff_48` behind a hub, `aabbccddeeff_combined` for a bank."""
+    def __post_init__(self) -> None:
         base = self.mac.replace(":", "").replace("-", "").lower()
         if self.unit is None:
-            return f"{base}_combined"
-        return "_".join([base, *([str(self.unit)] if self.shared else []), *([self.part] if self.part else [])])
+            uid = f"{base}_combined"
+        else:
+            uid = "_".join([base, *([str(self.unit)] if self.shared else []), *([self.part] if self.part else [])])
+        object.__setattr__(self, "uid", uid)  # made once: everybody who follows a device asks for it, many times a second
 
     @property
     def label(self) -> str:

@@ -84,7 +84,7 @@ class File:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        database.execute("PRAGMA cache_size = -512")
+        database.execute("PRAGMA cache_size = -128")
         if database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             (application,) = database.execute("PRAGMA application_id").fetchone()
             (version,) = database.execute("PRAGMA user_version").fetchone()

@@ -9,14 +9,17 @@ from itertools import chain, islice
 from renogybt.outbox.record import Record
 
 WINDOW = 500
-"""Records of the disk that are held in memory, and the most an outlet can ask to see."""
+"""The most an outlet can ask to see."""
+KEPT = 50
+"""Records of the disk that are held in memory for an outlet that has not asked for more: each of a battery takes 2 kB."""
 
 
 class Queue:
     """`window`: the oldest on the disk; `beyond`: how many more are there; `fresh`: not on the disk, with their arrival.
 
     In this order they are to be delivered. `read_to` is the highest number that came from the disk or went there through the
-    window; `marked` holds the numbers that the disk knows as sent once.
+    window; `marked` holds the numbers that the disk knows as sent once. `reach`: so many the window holds at least if there
+    are so many, because the outlet was shown them.
     """
 
     def __init__(self, on_disk: int = 0) -> None:
@@ -25,6 +28,7 @@ class Queue:
         self.fresh: dict[int, tuple[Record, float]] = {}
         self.marked: set[int] = set()
         self.read_to: int | None = None
+        self.reach = KEPT
 
     def __len__(self) -> int:
         return len(self.window) + self.beyond + len(self.fresh)
@@ -54,7 +58,7 @@ class Queue:
     def saved(self) -> None:
         """What was fresh is on the disk now."""
         for record, _ in self.fresh.values():
-            if self.beyond or len(self.window) >= WINDOW:
+            if self.beyond or len(self.window) >= self.reach:
                 self.beyond += 1
             else:
                 self._in_window(record)

@@ -31,7 +31,7 @@ from renogybt.outbox.record import Record
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SPILL = 1_000_000
+SPILL = 100_000
 """Letters of text in memory that are reason enough to write before the time."""
 MEMORY = 16_000_000
 """The most that is held in memory while the disk cannot be written."""
@@ -81,8 +81,9 @@ class Store:
     def waiting(self, outlet: str, most: int, now: float) -> list[Record]:
         """The next records to deliver, in order of arrival; at most `most`, and at most `WINDOW`."""
         queue, most = self._queue(outlet), min(most, WINDOW)
+        queue.reach = max(queue.reach, most)
         if queue.short_of(most) and self._opened(now):
-            asked = WINDOW - len(queue.window)
+            asked = queue.reach - len(queue.window)
             found = self._safely(lambda: self._file.read(outlet, queue.read_to, asked), now)
             if found is not None:
                 queue.loaded(found, asked)

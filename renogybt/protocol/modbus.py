@@ -143,6 +143,8 @@ def find_answer(request: Request, buffer: bytes) -> bytes | None:
     Looks behind leading junk and past foreign or damaged frames; an exception reply is an answer too.
     """
     function, found, end = request.function, None, -1
+    if len(buffer) < request.answer_size and function | EXCEPTION not in buffer:
+        return None  # as after each piece of an answer but the last
     for start in range(len(buffer) - 4):
         code = buffer[start + 1]
         if code & ~EXCEPTION != function or request.unit not in (UNIVERSAL, buffer[start]):

@@ -73,6 +73,10 @@ class Derived:
 
 
 Row = Field | Derived
+MANY = 1 << 16
+"""More rows of a kind than any table has."""
+Layout = tuple[list[tuple[Field, int, int]], list[Field]]
+"""The fields inside a span, each with first byte and end, and those of them that depend on a count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,10 @@ class Window:
     or_else: tuple[tuple[int, int], ...] = ()
     optional: bool = False
     timeout: float = 0.0
+    spans: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        return ((self.start, self.words), *self.or_else)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spans", ((self.start, self.words), *self.or_else))
 
     def inside(self, answered: Iterable[tuple[int, int]]) -> bool:
         """Whether one of the spans (start, words) that have `answered` holds this window: then it need not be asked."""
@@ -148,15 +152,20 @@ class Family:
     stride: int = 2
     record_at: int | None = None
     block_in: Callable[[bytes], bytes | None] | None = None
+    counts: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Keys of the counts that other rows depend on."""
 
     def __post_init__(self) -> None:
         for problem in problems(self):
             raise ValueError(f"table {self.key}: {problem}")
+        # What each reading needs is worked out once: a battery's table is looked through several times a second.
         object.__setattr__(self, "_layouts", {})
+        object.__setattr__(self, "_series", dict(self._numbered()))
         spans = [span for window in self.windows for span in window.spans]
         covered = {item.key for span in spans for item, _ in self._inside(*span)}
         object.__setattr__(self, "_rows", tuple(self._published(covered)))
         object.__setattr__(self, "_respelt", tuple((row.was, row.key) for row in self.rows() if row.was))
+        object.__setattr__(self, "counts", frozenset(item.only_if for item in self.fields if item.only_if))
 
     def row(self, key: str) -> Row | None:
         return next((row for row in self.rows() if row.key == key), None)
@@ -183,15 +192,16 @@ class Family:
         """
         values: dict[str, Any] = {}
         dropped: list[str] = []
-        for item, offset in self._inside(start, len(payload) // self.stride):
-            value = item.codec.decode(payload[offset : offset + item.codec.size])
-            if not plausible(item, value):
+        placed, counted = self._layout(start, len(payload) // self.stride)
+        for item, offset, stop in placed:
+            if item.only_if and item.index >= values.get(item.only_if, MANY):
+                continue  # half of a battery's rows
+            value = item.codec.decode(payload[offset:stop])
+            if item.accept is not None and not plausible(item, value):
                 dropped.append(item.key)
                 continue
             values[item.key] = value
-        for item in self.fields:
-            if not item.only_if:
-                continue
+        for item in counted:
             # A count that cannot be believed leaves open which of its rows exist.
             beyond = item.only_if in values and item.index >= values[item.only_if]
             if beyond or item.only_if in dropped:
@@ -205,12 +215,12 @@ class Family:
 
         A result outside its plausible range is left out, and so is the value it was to correct.
         """
-        known = dict(values)
+        known, series = dict(values), self.__dict__["_series"]
         for extra in self.derived:
             if extra.compute is None or not _counted(extra, known):
                 continue
-            given = [_need(known, need) for need in extra.needs]
-            if any(item is None or item == () for item in given):
+            given = [_present(known, series[need]) if need in series else known.get(need) for need in extra.needs]
+            if None in given or () in given:
                 continue
             value = extra.compute(*given)
             if plausible(extra, value):
@@ -222,16 +232,22 @@ class Family:
 
     def complete(self, values: Mapping[str, Any], counts: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Every key of this device in table order, None where `values` has nothing."""
-        return {key: values.get(key) for key in self.keys(counts)}
+        found: dict[str, Any] = {}
+        for row in self.__dict__["_rows"]:
+            if row.only_if and not _counted(row, counts):
+                continue
+            found[row.key] = values.get(row.key)
+            if row.was:
+                found[row.was] = values.get(row.was)
+        return found
 
     def encode(self, start: int, words: int, values: Mapping[str, Any]) -> bytes:
         """The bytes a device holding `values` answers for `words` from `start`; what `values` lacks is 0 or "absent"."""
         data = bytearray(words * self.stride)
-        for item, offset in self._inside(start, words):
+        for item, offset, stop in self._layout(start, words)[0]:
             value = values.get(item.key)
             if value is None and getattr(item.codec, "absent", None) is None:
                 continue
-            stop = offset + item.codec.size
             data[offset:stop] = item.codec.encode(value, bytes(data[offset:stop]))
         return bytes(data)
 
@@ -253,16 +269,30 @@ class Family:
             for need in extra.needs
         )
 
+    def _numbered(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Each need that ends in `*`, and the keys it stands for: its first letters and a number."""
+        keys = list(dict.fromkeys([*(item.key for item in self.fields), *(extra.key for extra in self.derived)]))
+        for need in {need for extra in self.derived for need in extra.needs if need.endswith("*")}:
+            head = need[:-1]
+            yield need, tuple(key for key in keys if key.startswith(head) and key[len(head) :].isdigit())
+
     def _inside(self, start: int, words: int) -> list[tuple[Field, int]]:
         """The fields wholly inside a span, each with its byte offset there."""
         if self.record_at is not None:
             start = self.record_at
-        layouts: dict[tuple[int, int], list[tuple[Field, int]]] = self.__dict__["_layouts"]
-        if (start, words) not in layouts:
-            size = words * self.stride
-            placed = [(item, (item.at - start) * self.stride + item.byte) for item in self.fields]
-            layouts[start, words] = [(i, at) for i, at in placed if at >= 0 and at + i.codec.size <= size]
-        return layouts[start, words]
+        size = words * self.stride
+        placed = [(item, (item.at - start) * self.stride + item.byte) for item in self.fields]
+        return [(item, at) for item, at in placed if at >= 0 and at + item.codec.size <= size]
+
+    def _layout(self, start: int, words: int) -> Layout:
+        """What `decode` does with a span, worked out when it comes for the first time."""
+        layouts: dict[tuple[int, int], Layout] = self.__dict__["_layouts"]
+        found = layouts.get((start, words))
+        if found is None:
+            inside = self._inside(start, words)
+            placed = [(item, at, at + item.codec.size) for item, at in inside]
+            found = layouts[start, words] = placed, [item for item, _ in inside if item.only_if]
+        return found
 
 
 def plausible(row: Row, value: Any) -> bool:
@@ -354,7 +384,5 @@ def _counted(row: Row, counts: Mapping[str, Any] | None) -> bool:
     return count is not None and row.index < count
 
 
-def _need(known: Mapping[str, Any], need: str) -> Any:
-    if not need.endswith("*"):
-        return known.get(need)
-    return tuple(v for k, v in known.items() if k.startswith(need[:-1]) and k[len(need) - 1 :].isdigit() and v is not None)
+def _present(known: Mapping[str, Any], keys: Iterable[str]) -> tuple[Any, ...]:
+    return tuple([value for key in keys if (value := known.get(key)) is not None])

@@ -36,8 +36,12 @@ Wave = list[Message]
 """Messages that may go together; the next wave waits until they have gone."""
 
 
+_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Kept, because `json.dumps` makes a new one for each message."""
+
+
 def encoded(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _json.encode(content)
 
 
 def retained(topic: str, payload: str) -> Message:
@@ -57,9 +61,7 @@ class Card:
     @property
     def state(self) -> tuple[object, ...]:
         """What an announcement depends on."""
-        counts = (
-            {row.only_if: self.values.get(row.only_if) for row in self.family.fields if row.only_if} if self.family else {}
-        )
+        counts = {key: self.values.get(key) for key in self.family.counts} if self.family else {}
         return self.family and self.family.key, len(self.seen), dict(self.facts), counts
 
 
@@ -102,7 +104,8 @@ class Announcer:
         card = self._card(reading.identity)
         before = card.state
         card.family, card.values = family, reading.values
-        card.seen |= {k for k, v in reading.values.items() if v is not None and not isinstance(v, list | tuple | dict)}
+        new = {k: v for k, v in reading.values.items() if v is not None and k not in card.seen}
+        card.seen |= {key for key, value in new.items() if not isinstance(value, list | tuple | dict)}
         card.facts |= {key: value for key in FACTS if (value := reading.values.get(key)) is not None}
         return before != card.state
 

@@ -22,19 +22,23 @@ class Wait(NamedTuple):
 def retry_after(headers: Mapping[str, str], wall: float) -> float | None:
     """Seconds that `Retry-After` asks for; None without one.
 
-    A date is held against the server's own clock (`Date`) if it tells that: a Pi without network has none to trust.
+    A date is held against the server's own clock if it tells that: a Pi without network has none to trust.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return min(LONGEST_PAUSE, float(text[:12]))
     until = _moment(text)
-    if until is None:
-        return None
+    return None if until is None else min(LONGEST_PAUSE, max(0.0, until - server_time(headers, wall)))
+
+
+def server_time(headers: Mapping[str, str], wall: float) -> float:
+    """What the server's clock says (`Date`); our own, `wall`, when it does not tell."""
     there = _moment(headers.get("date", ""))
-    return min(LONGEST_PAUSE, max(0.0, until - (wall if there is None else there)))
+    return wall if there is None else there
 
 
 def _moment(text: str) -> float | None:
+    """The Unix time in an HTTP date; None if it is none."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):

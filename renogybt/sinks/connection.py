@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from renogybt.errors import OutletError
 from renogybt.settings import Mqtt
@@ -39,6 +39,8 @@ QUEUE = 100
 SHORT, KICKS = 10.0, 3
 """A connection that ends within so many seconds, so many times in a row, is being thrown out by a namesake."""
 SLOWEST = 30
+LOOK = 5.0
+"""Seconds between two looks of paho's at the keepalive, at most; a tenth of it where that is less."""
 RESTART_PAUSE = 5.0
 ECHO = 0.9
 """Seconds in which a second end is not that of another attempt: paho tells twice of a broker that has gone silent."""
@@ -88,9 +90,26 @@ Event = Up | Failed | Down | Arrived | Sent
 
 
 class PlainNames(Client):
-    """paho's client, without loading the tables for international host names (0.9 MB) where the name is plain ASCII."""
+    """paho's client, without loading the tables for international host names (0.9 MB) where the name is plain ASCII.
+
+    It also ends when it is told so in the middle of connecting: paho forgets a `disconnect` that comes then.
+    """
+
+    left = False
+
+    def leave(self) -> None:
+        """Say goodbye, for good."""
+        self.left = True
+        self.disconnect()
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        """paho looks after the keepalive once a second, and nothing else: that is for ever, and the rest wakes it anyway."""
+        return super().loop_forever(max(timeout, min(LOOK, self.keepalive / 10)), retry_first_connection)
 
     def _create_socket_connection(self) -> Any:
+        if self.left:
+            self.disconnect()  # without a socket, that only ends paho's thread
+            raise ConnectionAbortedError("nobody wants this connection any more")
         if not self.host.isascii() or self._get_proxy():
             return super()._create_socket_connection()
         # the standard library takes bytes here; its type hints do not know
@@ -122,9 +141,11 @@ class Connection:
         self.where = f"{mqtt.server}:{mqtt.port}"
         self.events: deque[Event] = deque()
         self.up = False
+        self.prompt = True
+        """Whether `wake` is called for each message that has gone, too."""
         self.trouble = ""
         self._said = ""
-        self._client: Client | None = None
+        self._client: PlainNames | None = None
         self._thread: threading.Thread | None = None
         self._next_start = 0.0
         self._up_since = self._heard_at = self._down_at = 0.0
@@ -157,7 +178,7 @@ class Connection:
         started = [t for t in threading.enumerate() if t not in others and t.name.startswith("paho")]
         self._thread = started[0] if started else None
 
-    def _give_up(self, client: Client, alive: bool) -> None:
+    def _give_up(self, client: PlainNames, alive: bool) -> None:
         """Say why, and let go of `client`: whatever it still does, nobody listens any more."""
         if not alive:
             trouble = f"the network thread to broker {self.where} had ended; starting it anew"
@@ -170,7 +191,7 @@ class Connection:
         self.say(trouble)
         self._client = None
         line = client.socket()
-        client.disconnect()
+        client.leave()
         if isinstance(line, socket.socket):
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(line, socket.SHUT_RDWR)  # the socket's own, which knows no TLS and never waits
@@ -179,7 +200,7 @@ class Connection:
         """The broker has confirmed something."""
         self._heard_at = now
 
-    def _made(self) -> Client:
+    def _made(self) -> PlainNames:
         mqtt = self._mqtt
         check_name(mqtt.server)
         client = PlainNames(CallbackAPIVersion.VERSION2, client_id=self._id, clean_session=True)
@@ -290,10 +311,10 @@ class Connection:
     def close(self, timeout: float) -> bool:
         """Say goodbye and wait for paho's thread. True when it has ended.
 
-        `loop_stop` would wait for ever for confirmations that do not come; `disconnect` lets the thread end by itself.
+        `loop_stop` would wait for ever for confirmations that do not come; `leave` lets the thread end by itself.
         """
         if self._client is not None:
-            self._client.disconnect()
+            self._client.leave()
         if self._thread is not None:
             self._thread.join(max(0.0, timeout))
             return not self._thread.is_alive()
@@ -302,9 +323,13 @@ class Connection:
     def _post(self, client: Client, event: Event) -> None:
         if client is self._client:  # not one that was given up
             self.events.append(event)
-            self._wake()
+            if self.prompt or not isinstance(event, Sent):
+                self._wake()
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if cast(PlainNames, client).left:
+            client.disconnect()
+            return
         self._post(client, Failed(refusal(str(reason)), True) if reason.is_failure else Up(time.monotonic()))
 
     def _on_connect_fail(self, client: Client, userdata: Any) -> None:

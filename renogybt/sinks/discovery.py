@@ -161,7 +161,8 @@ def device_block(identity: Identity, family: Family, facts: Mapping[str, Any], t
     elif identity.shared:
         name = f"{name} {identity.unit}"
     block: Config = {"identifiers": [node_of(identity)], "name": name, "manufacturer": MAKER, "model": family.title}
-    if real_mac(identity) and not identity.shared and identity.unit is not None:
+    if real_mac(identity) and not (identity.shared or identity.unit is None or identity.part):
+        # Home Assistant makes one device of all that have a connection in common, so it belongs to one of them only.
         block["connections"] = [["bluetooth", identity.mac.upper()]]
     for key, named in FACTS.items():
         if facts.get(key) is not None:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from renogybt import devices
@@ -18,6 +20,7 @@ CONNECTION_STATUS, DATA_AGE = "connection_status", "data_age"
 CELSIUS, FAHRENHEIT = "°C", "°F"
 FEWEST, MOST = 3, 6
 """Decimals kept at least and at most: enough for every register, few enough to lose the noise of binary fractions."""
+SIMPLE = (int, str, type(None))
 
 
 def document(reading: Reading, temperature_unit: str, fields: Sequence[str]) -> dict[str, Any]:
@@ -25,17 +28,16 @@ def document(reading: Reading, temperature_unit: str, fields: Sequence[str]) -> 
 
     `temperature_unit` C or F; `fields` as in [data], empty for everything. A value that was not read is None.
     """
-    family = devices.family(reading.family)
-    rows = rows_by_name(family)
+    columns = columns_of(reading.family)
     found: dict[str, Any] = {FUNCTION: "READ"}
     for key, value in reading.values.items():
-        row = rows.get(key)
-        if temperature_unit == "F" and row is not None and row.quantity.unit == CELSIUS:
+        decimals, warmth = columns.get(key, (MOST, False))
+        if warmth and temperature_unit == "F":
             value = fahrenheit(value)
-        found[key] = cleaned(value, digits(row))
+        found[key] = cleaned(value, decimals)
     found[DEVICE] = reading.name or reading.identity.alias
-    found[CLIENT] = family.client
-    return {key: value for key, value in found.items() if wanted(key, fields)}
+    found[CLIENT] = devices.family(reading.family).client
+    return {key: value for key, value in found.items() if wanted(key, fields)} if fields else found
 
 
 def wanted(key: str, fields: Sequence[str]) -> bool:
@@ -49,15 +51,14 @@ def unknown_fields(fields: Sequence[str], family: Family) -> list[str]:
     return [name for name in fields if not any(fnmatchcase(key, name) for key in keys)]
 
 
-def rows_by_name(family: Family) -> dict[str, Row]:
-    """Each key the family may publish, the predecessors' spellings included, with its row."""
-    rows: dict[str, Row] = {}
+@lru_cache(maxsize=64)
+def columns_of(key: str) -> Mapping[str, tuple[int, bool]]:
+    """Each name that a device of the table `key` may publish, the predecessors' spellings included: the decimals to keep,
+    and whether it is a temperature."""
+    family = devices.family(key)
     table: tuple[Row, ...] = (*family.derived, *family.fields)
-    for row in table:
-        rows[row.key] = row
-        if row.was:
-            rows[row.was] = row
-    return rows
+    columns = {name: (digits(row), row.quantity.unit == CELSIUS) for row in table for name in (row.key, row.was) if name}
+    return MappingProxyType(columns)
 
 
 def digits(row: Row | None) -> int:
@@ -88,6 +89,8 @@ def cleaned(value: Any, decimals: int = MOST) -> Any:
     """`value` as JSON can carry it: floats without noise, None for NaN and infinity, lists and records likewise."""
     if isinstance(value, float):
         return round(value, decimals) if math.isfinite(value) else None
+    if isinstance(value, SIMPLE):  # nearly all; what is asked below takes long
+        return value
     if isinstance(value, Mapping):
         return {str(key): cleaned(item, decimals) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -91,6 +91,8 @@ class MqttSink:
             buttons=buttons,
         )
         self._each = replay is not None
+        # A daemon need not wake for each message that has gone: it counts them when the next one goes. The replay waits.
+        self._connection.prompt = self._each or not self._daemon
         if replay is not None:
             replay.wake_mqtt = self._thread.wake
         self._lock = threading.Lock()
@@ -147,6 +149,8 @@ class MqttSink:
 
     def flush(self, timeout: float) -> str:
         """Wait until the broker has everything offered so far. "" when it has, else why not."""
+        self._connection.prompt = True
+        self._thread.wake()
         if self._idle.wait(timeout):
             return ""
         where, waiting = self._connection.where, self._session.waiting
@@ -160,6 +164,7 @@ class MqttSink:
             return self._outcome is not False
         end = time.monotonic() + timeout
         self._last_words, self._leave_by = last_words, end
+        self._connection.prompt = True
         self._thread.wake()
         self._gone.wait(max(0.0, timeout - min(1.0, timeout / 4)))
         ended = self._thread.stop(max(0.1, end - time.monotonic()))

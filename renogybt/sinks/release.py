@@ -14,6 +14,8 @@ from renogybt.sinks.outbox import Message
 from renogybt.sinks.topics import Topics, node_of
 
 log = logging.getLogger(__name__)
+KEY, LABEL, ICON = "release", "Release for the phone app", "mdi:cellphone-link"
+"""The button as Home Assistant knows it, whichever way it comes there."""
 LEAST, MOST = 1, 240
 SAID_EVERY = 60.0
 """Seconds between two lines in the log about messages that mean nothing."""
@@ -89,12 +91,12 @@ def button(identity: Identity, topics: Topics) -> dict[str, Any]:
     """Its announcement. It hangs on the bridge alone: a device that cannot be read can be released all the same."""
     return {
         "platform": "button",
-        "unique_id": f"{node_of(identity)}_release",
-        "name": "Release for the phone app",
+        "unique_id": f"{node_of(identity)}_{KEY}",
+        "name": LABEL,
         "command_topic": topics.release(identity),
         "payload_press": f"{RELEASE_MINUTES:g}",
         "entity_category": "config",
-        "icon": "mdi:cellphone-link",
+        "icon": ICON,
         "availability": [{"topic": topics.bridge_availability}],
         "availability_mode": "all",
     }

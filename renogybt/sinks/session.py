@@ -28,6 +28,11 @@ READ_BACK = 3.0
 SHORTEST, LONGEST = 0.05, 5.0
 BUSY = 0.2
 """Seconds between rounds while confirmations are due."""
+SETTLING = 10.0
+"""Seconds before a topic that is out of use is cleared: until Home Assistant has taken in what was announced, it listens
+there, and complains about an empty message once for each of its entities."""
+UNCONFIRMED = 1.0
+"""Seconds after which it is looked whether messages have gone, if nothing else happens."""
 HEARTBEAT = 60.0
 """Seconds between two words that the broker has to confirm, so that a dead connection is noticed."""
 
@@ -70,6 +75,7 @@ class Session:
         self._open = self._left = False
         self._read_back_until = 0.0
         self._birth_at: float | None = None
+        self._spent: dict[str, float] = {}
 
     @property
     def idle(self) -> bool:
@@ -128,10 +134,11 @@ class Session:
         if not self._open:
             if now < self._read_back_until and not hurry:
                 return self._read_back_until - now
-            self._open_up()
+            self._open_up(now)
         if self._birth_at is not None and now >= self._birth_at:
-            self._announce_all()
-        self._advance()
+            self._announce_all(now)
+        self._advance(now)
+        self._clear(now, leaving or hurry)
         if now >= self._next_beat and not leaving:
             self._beat(now)
         stuck = self._send(now, hurry)
@@ -145,6 +152,8 @@ class Session:
             waits.append(max(BUSY if stuck else SHORTEST, due))
         if self._waves or self.messages.pending:
             waits.append(BUSY)
+        if self._unconfirmed:
+            waits.append(UNCONFIRMED)
         if self._birth_at is not None:
             waits.append(self._birth_at - now)
         return max(0.0, min(waits))
@@ -224,16 +233,17 @@ class Session:
         elif event.retained:
             for message in self._announcer.read_back(event.topic, event.payload):
                 self.messages.newest.pop(message.topic, None)
-                self.outbox.put(message)
+                if not self._put_by(message, now):
+                    self.outbox.put(message)
 
-    def _open_up(self) -> None:
+    def _open_up(self, now: float) -> None:
         """What the broker holds is known. Announce everything, then availability, then the newest of each topic."""
         self._open = True
         if self._replay is not None:
             self._replay.came_up()
         self.connection.unsubscribe(self._announcer.filters())
         waiting = {message.topic: message for message in self.outbox.clear()}
-        self._announce_all()
+        self._announce_all(now)
         for topic, message in self.messages.newest.items():
             if message.retain or topic in waiting:
                 self.outbox.put(waiting.get(topic, message))
@@ -241,28 +251,42 @@ class Session:
             if topic not in self.messages.newest:
                 self.outbox.put(message)
 
-    def _announce_all(self) -> None:
+    def _announce_all(self, now: float) -> None:
         born, self._birth_at = self._birth_at is not None, None
         about = self._about | {"discovery": self.topics.form, "devices": self._announcer.devices}
         self.outbox.put(retained(self.topics.bridge_info, encoded(about)))
         self.messages.pending.clear()
         self._waves.extend(self._announcer.waves(self._announcer.announced, bridge=True))
-        self._advance()
+        self._advance(now)
         if born:
             self.outbox.put(retained(self.topics.bridge_availability, ONLINE))
             for topic, message in self.messages.newest.items():
                 if not self.outbox.holds_any([topic]):  # what waits there is the newest already
                     self.outbox.put(message)
 
-    def _advance(self) -> None:
+    def _advance(self, now: float) -> None:
         """Announce what is pending; let the next wave go when the one before has left."""
         if not self._waves and self.messages.pending and not self.outbox.holds_any(m.topic for m in self._current):
             nodes = [node for node in self.messages.pending if node in self._announcer.announced]
             self.messages.pending.clear()
             self._waves.extend(self._announcer.waves(nodes))
         if self._waves and not self.outbox.holds_any(m.topic for m in self._current):
-            self._current = self._waves.popleft()
+            wave = self._waves.popleft()
+            self._current = [message for message in wave if not self._put_by(message, now)]
             self.outbox.lead(self._current)  # Home Assistant listens to a state only after its announcement
+
+    def _put_by(self, message: Message, now: float) -> bool:
+        """Whether it only clears a topic of states, and is kept for later. A single run has no time for that."""
+        if message.payload or self.topics.parts_of(message.topic) or not self._daemon:
+            return False
+        self._spent[message.topic] = now + SETTLING
+        return True
+
+    def _clear(self, now: float, hurry: bool) -> None:
+        for topic in [topic for topic, due in self._spent.items() if hurry or now >= due]:
+            del self._spent[topic]
+            if topic not in self.messages.newest:
+                self.outbox.put(retained(topic, ""))
 
     def _send(self, now: float, hurry: bool) -> bool:
         """Hand over what is due; True when the connection takes no more now."""

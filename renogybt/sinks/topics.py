@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from renogybt.reading import Identity
 from renogybt.settings import Settings
 
 
+@lru_cache(maxsize=128)
 def plain(name: str) -> str:
     """`name` as one level of a topic: without what MQTT reserves and without blanks."""
     return re.sub(r"[+#/\s\x00-\x1f\x7f]", "_", name)
 
 
+@lru_cache(maxsize=128)
 def slug(name: str) -> str:
     """`name` in the letters Home Assistant allows in discovery topics."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)

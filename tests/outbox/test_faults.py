@@ -176,7 +176,7 @@ def test_a_full_disk_is_outlived_in_memory_and_said_once(path: Path) -> None:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
@@ -227,7 +227,7 @@ def test_kill_at_any_moment_loses_nothing_that_was_stored(path: Path) -> None:
                 reported = int(words[1])
             if line.startswith("delivered") and line.endswith("\n"):
                 delivered |= set(map(int, words[1:]))
-        child.wait(10)
+        child.wait(60)
         rows = [(int(body), once) for body, once in on_disk(path)]
         there = [body for body, _ in rows]
         assert there == sorted(set(there))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from math import inf
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as gives
 from hypothesis import strategies as st
 
-from renogybt.outbox.queue import WINDOW
+from renogybt.outbox.queue import KEPT, WINDOW
 from renogybt.outbox.store import GONE, MEMORY, SPILL
 from tests.outbox.given import OUTLET, PACE, WALL, bodies, drain, fill, on_disk, store
 
@@ -75,6 +76,34 @@ def test_order_over_a_restart_and_over_more_than_the_window(path: Path) -> None:
     second.commit(2.0, WALL)
     second.close()
     assert on_disk(path) == []
+
+
+def test_memory_lets_go_of_what_the_disk_holds(path: Path) -> None:
+    found, letters = store(path), 2000
+    tracemalloc.start()
+    try:
+        fill(found, *(f"{n:0{letters}}" for n in range(8 * KEPT)))
+        waiting, _ = tracemalloc.get_traced_memory()
+        found.commit(0.0, WALL)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert waiting > 8 * KEPT * letters
+    assert kept < 2 * KEPT * letters
+    assert drain(found) == [f"{n:0{letters}}" for n in range(8 * KEPT)]
+
+
+def test_what_an_outlet_was_shown_can_be_removed_after_it_went_to_the_disk(path: Path) -> None:
+    found = store(path)
+    fill(found, *range(8 * KEPT))
+    shown = found.waiting(OUTLET, 6 * KEPT, 0.0)
+    found.commit(0.0, WALL)
+    found.remove(OUTLET, [record.number for record in shown], 0.0)
+    assert found.count(OUTLET) == 2 * KEPT
+    assert bodies(found, 3) == [str(6 * KEPT + n) for n in range(3)]
+    found.commit(1.0, WALL)
+    found.close()
+    assert on_disk(path) == [(str(n), False) for n in range(6 * KEPT, 8 * KEPT)]
 
 
 def test_each_outlet_has_a_queue_of_its_own(path: Path) -> None:

@@ -72,6 +72,12 @@ class Place:
                 identity = Identity(f"{MAC[:-1]}{n}", 255, f"Rover{n}")
                 self.pump.offer(Reading(identity, "controller", power | values, now, self.clock.mono()))
 
+    def gather(self, slots: int, *only: int) -> None:
+        """Read once every five minutes, so many times, while nothing is delivered."""
+        for _ in range(slots):
+            self.read(*only)
+            self.clock.advance(300)
+
     def live(self, seconds: float, every: float = 60.0) -> None:
         """Read and deliver for so long."""
         for _ in range(round(seconds / every)):

@@ -110,6 +110,7 @@ def test_a_voltage_to_the_letter() -> None:
     ("identity", "name", "connected"),
     [
         (ROVER, "BT-TH-1234", True),
+        (Identity(ROVER.mac, 255, "Past", part="history"), "Past", False),
         (HOUSE_48, "House 48", False),
         (HOUSE, "House combined", False),
         (Identity("BT-TH-1234", 255, "BT-TH-1234"), "BT-TH-1234", False),

@@ -97,7 +97,7 @@ def test_version_2_of_the_interface(uploader: Any) -> None:
     with Web(204) as web:
         sender = uploader(web)
         sender.offer(replace(reading(), taken_at=1_750_000_000.9))
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
     (asked,) = web.asked
     assert asked.path == "/api/v2/write?org=my+home&bucket=solar&precision=s"
     assert asked.headers["Authorization"] == "Token tok"
@@ -115,7 +115,7 @@ def test_version_1_of_the_interface(uploader: Any) -> None:
     with Web(204) as web:
         sender = uploader(web, version="1", database="db 1", user="me", password="pass", measurement="sun")
         sender.offer(battery(HOUSE_48))
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
     (asked,) = web.asked
     assert asked.path == "/write?db=db+1&precision=s"
     assert asked.headers["Authorization"] == "Basic bWU6cGFzcw=="
@@ -135,7 +135,7 @@ def test_many_readings_in_one_request(uploader: Any) -> None:
         sender = uploader(web, start=False)
         offer(sender, MOST + 200)
         sender.start()
-        assert sender.flush(10) == ""
+        assert sender.flush(60) == ""
     assert sum(map(len, lines(web))) == MOST + 200
     assert max(map(len, lines(web))) <= MOST
     assert len(web.asked) < 10
@@ -148,7 +148,7 @@ def test_of_a_partial_write_the_rest_is_given_up(uploader: Any, caplog: pytest.L
     with Web(Turn(400, text=said)) as web:
         sender = uploader(web)
         offer(sender, 1)
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
         assert sender.health()["influxdb"].dropped == 1
         assert sender.health()["influxdb"].state == "closed"
     assert len(web.asked) == 1
@@ -167,14 +167,14 @@ def test_one_bad_line_does_not_take_the_good_ones_along(uploader: Any, caplog: p
         sender = uploader(web, start=False)
         offer(sender, 20)
         sender.start()
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
         health = sender.health()["influxdb"]
         assert (health.delivered, health.dropped, health.waiting) == (19, 1, 0)
         good = {text for asked in web.asked if asked.status == 204 for text in asked.body.split("\n")}
         assert len(good) == 19
         sender.offer(reading(pv_power=99))
         sender.offer(reading(pv_power=98))
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
     assert "unable to parse" in caplog.text
 
 

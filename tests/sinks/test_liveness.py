@@ -76,15 +76,15 @@ def test_a_connection_that_leads_nowhere_is_replaced_and_the_newest_arrives(
     for watts in (2, 3):
         sender.offer(reading(ROVER, "controller", pv_power=watts))
         time.sleep(1.2)  # so that both have left this machine before it is noticed
-    until(lambda: "has confirmed nothing for 3 s" in caplog.text, 6)
-    assert time.monotonic() - began < 5
+    until(lambda: "has confirmed nothing for 3 s" in caplog.text)
+    assert time.monotonic() - began < 40
     assert sender.trouble
     ears.forget()
     door.sieve = everything
-    ears.wait(lambda: any('"pv_power":3' in payload for payload in ears.on(topic)), 15)
+    ears.wait(lambda: any('"pv_power":3' in payload for payload in ears.on(topic)), 60)
     assert not any('"pv_power":2' in payload for payload in ears.on(topic))
     until(lambda: sender.connected and not sender.trouble)
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     # its own and the listener's: those that were given up have ended
     until(lambda: sum(thread.name.startswith("paho") for thread in threading.enumerate()) <= 2)
 
@@ -96,14 +96,14 @@ def test_a_broker_that_answers_pings_and_nothing_else(
     sender = sink(ROVER, at=behind(door, tmp_path), keepalive=5)
     sender.offer(reading())
     ears.wait_for(STATE)
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     door.sieve = no_confirmations
-    until(lambda: "has confirmed nothing for 3 s" in caplog.text, 8)
+    until(lambda: "has confirmed nothing for 3 s" in caplog.text)
     door.sieve = everything
     ears.forget()
     sender.offer(reading(ROVER, "controller", pv_power=77))
-    ears.wait(lambda: 77 in powers(ears), 15)
-    assert sender.flush(5) == ""
+    ears.wait(lambda: 77 in powers(ears), 60)
+    assert sender.flush(60) == ""
 
 
 def test_an_attempt_that_is_never_answered_ends(
@@ -113,23 +113,30 @@ def test_an_attempt_that_is_never_answered_ends(
     door.sieve = nothing
     sender = sink(ROVER, at=behind(door, tmp_path), keepalive=3600)
     sender.offer(reading())
-    until(lambda: "has not answered for 3 s" in caplog.text, 8)
+    until(lambda: "has not answered for 3 s" in caplog.text)
     door.sieve = everything
-    ears.wait_for(STATE, timeout=15)
-    assert sender.flush(5) == ""
+    ears.wait_for(STATE, timeout=60)
+    assert sender.flush(60) == ""
 
 
 def test_nothing_is_done_to_a_connection_that_works(
-    hasty: None, broker: Mosquitto, ears: Listener, sink: Sinks, caplog: pytest.LogCaptureFixture
+    hasty: None,
+    broker: Mosquitto,
+    ears: Listener,
+    sink: Sinks,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.WARNING)
+    monkeypatch.setattr(connection, "SILENCE", 5.0)  # a busy machine may be silent for a while
+    began = time.monotonic()
     sender = sink(ROVER)
     sender.offer(reading())
     ears.wait_for(STATE)
-    time.sleep(5)
+    ears.wait(lambda: len(ears.on(BRIDGE)) >= 8, 60)
     assert broker.log.count(f"as {sender.client_id} ") == 1
     assert caplog.messages == []
-    assert 4 <= len(ears.on(BRIDGE)) <= 8
+    assert len(ears.on(BRIDGE)) <= time.monotonic() - began + 2
     assert powers(ears) == [34]
 
 

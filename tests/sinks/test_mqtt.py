@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from renogybt.reading import LinkFigures
+from renogybt.sinks import session
 from tests.peers.mosquitto import Listener, Mosquitto, kept, until
 from tests.sinks.conftest import Sinks
 from tests.sinks.given import HOUSE, HOUSE_48, HOUSE_49, ROVER, battery, failure, full, reading, standing
@@ -30,7 +33,7 @@ def powers(ears: Listener, topic: str = STATE) -> list[int]:
 def test_a_reading_arrives_announced_and_retained(broker: Mosquitto, ears: Listener, sink: Sinks) -> None:
     sender = sink(ROVER)
     sender.offer(reading())
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     ears.wait_for(AVAILABILITY, "online")
     order = [heard.topic for heard in ears.messages if heard.topic != STATE + "/link"]
     assert order[0] == BRIDGE
@@ -59,7 +62,7 @@ def test_without_discovery_the_predecessors_topic_and_nothing_retained(
     sender = sink(ROVER, announce=False, topic="solar/state")
     sender.offer(reading())
     assert json.loads(ears.wait_for("solar/state"))["pv_power"] == 34
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     held = kept(broker.port)
     assert set(held) == {"solar/state/availability", "solar/state/bridge/availability", "solar/state/bridge/info"}
     assert not [heard.topic for heard in ears.messages if heard.topic.startswith("homeassistant")]
@@ -70,7 +73,7 @@ def test_retain_can_be_chosen(broker: Mosquitto, sink: Sinks) -> None:
     not_kept = sink(ROVER, retain="false", topic="loose")
     for sender in (kept_anyway, not_kept):
         sender.offer(reading())
-        assert sender.flush(5) == ""
+        assert sender.flush(60) == ""
     held = kept(broker.port)
     assert "kept" in held
     assert "loose/BT-TH-1234_255" not in held
@@ -83,7 +86,7 @@ def test_one_connection_for_everything(broker: Mosquitto, ears: Listener, sink: 
         sender.figures(identity, LinkFigures(connected=True, rssi=-60))
     bank = reading(HOUSE, "bank:48,49", combined_voltage=13.3)
     sender.offer(bank)
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     assert {"solar/House_48", "solar/House_49", "solar/House_combined"} <= set(kept(broker.port))
     assert broker.log.count(f"as {sender.client_id} ") == 1
 
@@ -107,6 +110,8 @@ def test_availability_follows_readings_and_how_it_stands(ears: Listener, sink: S
 
 
 def status(ears: Listener) -> tuple[str, int | None, int | None]:
+    if not ears.on(STATE):
+        return "", None, None
     found = json.loads(ears.on(STATE)[-1])
     return found["connection_status"], found["data_age"], found["pv_power"]
 
@@ -114,7 +119,7 @@ def status(ears: Listener) -> tuple[str, int | None, int | None]:
 def test_temperatures_and_their_unit_go_together(broker: Mosquitto, sink: Sinks) -> None:
     sender = sink(ROVER, data={"temperature_unit": "F"})
     sender.offer(reading())
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     held = kept(broker.port)
     assert json.loads(held[STATE])["battery_temperature"] == 14.0
     part = json.loads(held[CONFIG])["components"]["battery_temperature"]
@@ -131,16 +136,14 @@ def test_link_figures_beside_the_reading(ears: Listener, sink: Sinks) -> None:
 
 
 def test_many_readings_at_once_come_a_second_apart_and_the_last_is_not_lost(ears: Listener, sink: Sinks) -> None:
-    sender = sink(ROVER, announce=False, topic="fast")
+    sender, began = sink(ROVER, announce=False, topic="fast"), time.monotonic()
     sender.offer(power(0))
     ears.wait_for("fast")
     for watts in range(1, 50):
         sender.offer(power(watts))
         time.sleep(0.02)
     ears.wait(lambda: powers(ears, "fast")[-1] == 49)
-    times = [heard.at for heard in ears.messages if heard.topic == "fast"]
-    assert all(later - earlier > 0.9 for earlier, later in pairwise(times))
-    assert len(times) <= 4
+    assert len(powers(ears, "fast")) <= time.monotonic() - began + 1
 
 
 def test_after_an_outage_only_the_newest_arrives(broker: Mosquitto, ears: Listener, sink: Sinks) -> None:
@@ -154,7 +157,7 @@ def test_after_an_outage_only_the_newest_arrives(broker: Mosquitto, ears: Listen
         sender.offer(power(watts))
     ears.forget()
     broker.start()
-    ears.wait(lambda: powers(ears, "fast") == [199], 15)
+    ears.wait(lambda: powers(ears, "fast") == [199], 60)
     time.sleep(1.2)
     assert powers(ears, "fast") == [199]
 
@@ -162,10 +165,10 @@ def test_after_an_outage_only_the_newest_arrives(broker: Mosquitto, ears: Listen
 def test_a_broker_without_memory_is_told_everything_again(broker: Mosquitto, sink: Sinks) -> None:
     sender = sink(ROVER)
     sender.offer(reading())
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     before = kept(broker.port)
     broker.restart()
-    until(lambda: kept(broker.port) == before, 15)
+    until(lambda: kept(broker.port) == before)
 
 
 def test_home_assistants_birth_brings_everything_again(broker: Mosquitto, ears: Listener, sink: Sinks) -> None:
@@ -173,7 +176,8 @@ def test_home_assistants_birth_brings_everything_again(broker: Mosquitto, ears: 
     sender.offer(reading())
     ears.wait_for(STATE)
     ears.wait_for(AVAILABILITY)
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
+    ears.caught_up()
     ears.forget()
     asked = time.monotonic()
     ears.say("homeassistant/status", "online")
@@ -189,10 +193,12 @@ def test_other_words_on_the_birth_topic_mean_nothing(ears: Listener, sink: Sinks
     sender = sink(ROVER)
     sender.offer(reading())
     ears.wait_for(CONFIG)
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
+    ears.caught_up()
     ears.forget()
     ears.say("homeassistant/status", "offline")
     time.sleep(0.5)
+    ears.caught_up()
     assert ears.on(CONFIG) == []
 
 
@@ -200,7 +206,7 @@ def test_what_an_earlier_run_announced_and_is_gone_is_taken_back(broker: Mosquit
     first = sink(HOUSE_48, HOUSE_49)
     first.offer(battery(HOUSE_48))
     first.offer(battery(HOUSE_49))
-    assert first.flush(5) == ""
+    assert first.flush(60) == ""
     first.stop(3)
     second = sink(HOUSE_48, data={"fields": ("voltage",)})
     second.offer(battery(HOUSE_48))
@@ -209,8 +215,35 @@ def test_what_an_earlier_run_announced_and_is_gone_is_taken_back(broker: Mosquit
     removed, left = (json.loads(payload)["components"] for payload in ears.on(config)[-2:])
     assert removed["current"] == {"platform": "sensor"}
     assert set(left) == {"voltage", "connected"}
-    assert second.flush(5) == ""
+    assert second.flush(60) == ""
+    second.stop(3)
     assert not [topic for topic in kept(broker.port) if "49" in topic.replace(second.topics.bridge_node, "")]
+
+
+def test_what_is_out_of_use_is_cleared_only_when_home_assistant_has_let_go_of_it(
+    broker: Mosquitto, ears: Listener, sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes entities in its own time, and until then each of them complains about an empty state."""
+    monkeypatch.setattr(session, "SETTLING", 2.0)
+    monkeypatch.setattr(session, "LONGEST", 0.2)
+    first = sink(HOUSE_48, HOUSE_49)
+    first.offer(battery(HOUSE_48))
+    first.offer(battery(HOUSE_49))
+    assert first.flush(60) == ""
+    first.stop(3)
+    renamed = replace(HOUSE_48, alias="Garage")
+    second = sink(renamed)
+    second.offer(battery(renamed))
+    ears.wait_for("solar/House_48", "")
+    ears.wait_for("solar/House_49", "")
+    said = {(heard.topic, heard.payload): heard.at for heard in reversed(ears.messages)}  # the first time of each
+    gone = said["homeassistant/device/renogy_806fb00f1234_49/config", ""]
+    moved = next(at for (topic, text), at in said.items() if topic.endswith("_48/config") and "Garage" in text)
+    assert said["solar/House_49", ""] - gone >= 1.5
+    assert said["solar/House_49/availability", ""] - gone >= 1.5
+    assert said["solar/House_48", ""] - moved >= 1.5
+    assert second.flush(60) == ""
+    assert "solar/Garage_48" in kept(broker.port)
 
 
 def test_a_new_form_replaces_the_old_one(broker: Mosquitto, ears: Listener, sink: Sinks) -> None:
@@ -218,13 +251,14 @@ def test_a_new_form_replaces_the_old_one(broker: Mosquitto, ears: Listener, sink
     for form in ("entity", "device", "entity", "none"):
         sender = sink(ROVER, discovery=form)
         sender.offer(reading())
-        assert sender.flush(8) == ""
+        assert sender.flush(60) == ""
         sender.stop(3)
         topics[form] = {topic for topic in kept(broker.port) if topic.startswith("homeassistant/")}
     assert topics["device"] == {CONFIG, f"homeassistant/device/{sender.topics.bridge_node}/config"}
     assert "homeassistant/sensor/renogy_8428d7ff0001/pv_power/config" in topics["entity"]
     assert not [topic for topic in topics["entity"] if topic.startswith("homeassistant/device/")]
     assert topics["none"] == set()
+    ears.caught_up()
     assert '{"migrate_discovery": true}' in ears.on(CONFIG)
 
 
@@ -233,7 +267,7 @@ def test_a_form_of_many_messages_is_not_cut_by_the_queue(broker: Mosquitto, sink
     sender = sink(HOUSE_48, HOUSE_49, discovery="entity", daemon=False)
     for identity in (HOUSE_48, HOUSE_49):
         sender.offer(full(identity, "battery"))
-    assert sender.flush(10) == ""
+    assert sender.flush(60) == ""
     entities = [topic for topic in kept(broker.port) if topic.startswith("homeassistant/") and "806fb00f1234" in topic]
     assert len(entities) > 150
 
@@ -243,17 +277,17 @@ def test_another_program_with_the_same_topic_cannot_switch_us_off(ears: Listener
     sender.offer(reading())
     ears.wait_for(AVAILABILITY, "online")
     ears.say(BRIDGE, "offline", retain=True)
-    ears.wait(lambda: ears.on(BRIDGE)[-1] == "online")
+    ears.wait(lambda: ears.on(BRIDGE)[-2:] == ["offline", "online"])
 
 
 def test_stop_says_offline_and_is_harmless_twice(broker: Mosquitto, sink: Sinks) -> None:
     sender = sink(ROVER)
     sender.offer(reading())
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     begun = time.monotonic()
-    assert sender.stop(4)
-    assert time.monotonic() - begun < 3
-    assert sender.stop(4)
+    assert sender.stop(30)
+    assert time.monotonic() - begun < 20
+    assert sender.stop(30)
     held = kept(broker.port)
     assert held[BRIDGE] == held[AVAILABILITY] == "offline"
     assert not sender.alive
@@ -264,14 +298,14 @@ def test_stop_delivers_what_still_waits(ears: Listener, sink: Sinks) -> None:
     for watts in (1, 2, 3):
         sender.offer(power(watts))
         time.sleep(0.3)
-    assert sender.stop(4)
-    ears.wait(lambda: powers(ears, "fast")[-1] == 3)
+    assert sender.stop(30)
+    ears.wait(lambda: powers(ears, "fast")[-1:] == [3])
 
 
 def test_a_single_run_leaves_no_offline_behind(broker: Mosquitto, sink: Sinks) -> None:
     sender = sink(ROVER, daemon=False)
     sender.offer(reading())
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     assert sender.stop(4, last_words=False)
     held = kept(broker.port)
     assert held[BRIDGE] == held[AVAILABILITY] == "online"
@@ -281,7 +315,7 @@ def test_a_single_run_leaves_no_offline_behind(broker: Mosquitto, sink: Sinks) -
 def test_stopping_without_ever_starting_or_offering(broker: Mosquitto, sink: Sinks) -> None:
     sender = sink(ROVER, daemon=False)
     assert sender.flush(1) == ""
-    assert sender.stop(2)
+    assert sender.stop(30)
 
 
 def test_a_message_of_the_callers_own(ears: Listener, sink: Sinks) -> None:

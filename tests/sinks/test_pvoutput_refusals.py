@@ -21,9 +21,7 @@ __all__ = ["places"]
 def test_the_one_bad_status_of_a_batch_is_found_and_given_up(place: Any) -> None:
     here = place("2026-06-01 12:00:00")
     here.peer.takes = lambda d, t, values: "Power value [34] too high for system size [10]" if t == "13:05" else ""
-    for _ in range(60):
-        here.read()
-        here.clock.advance(300)
+    here.gather(60)
     here.pump.run(3600)
     expected = [slot for slot in every_slot("2026-06-01 12:00", 60) if slot[1] != "13:05"]
     assert_all_once(here, expected)
@@ -40,9 +38,7 @@ def test_a_batch_that_was_taken_in_part_is_not_sent_again_in_whole(place: Any) -
     here = place("2026-06-01 12:00:00")
     here.peer.torn = True
     here.peer.takes = lambda d, t, values: "No" if t in ("13:05", "13:10", "14:00") else ""
-    for _ in range(60):
-        here.read()
-        here.clock.advance(300)
+    here.gather(60)
     here.pump.run(2 * 3600)
     assert_all_once(
         here, [slot for slot in every_slot("2026-06-01 12:00", 60) if slot[1] not in ("13:05", "13:10", "14:00")]
@@ -66,9 +62,7 @@ def test_a_single_bad_status_is_given_up_with_the_servers_words(place: Any) -> N
 
 def test_a_server_that_counts_days_otherwise_says_which_are_too_old(place: Any) -> None:
     here = place("2026-06-01 00:00:00", max_age_days=20)
-    for _ in range(16 * 288):
-        here.read()
-        here.clock.advance(300)
+    here.gather(16 * 288)
     here.pump.run(3 * 3600)
     assert_all_once(here, every_slot("2026-06-03 00:00", 14 * 288))
     assert len(here.pump.dropped) == 2 * 288
@@ -79,9 +73,7 @@ def test_a_server_that_counts_days_otherwise_says_which_are_too_old(place: Any) 
 def test_generation_in_the_middle_of_the_night_is_left_out_once_it_was_refused(place: Any) -> None:
     here = place("2026-06-01 22:50:00")
     here.peer.moon = True
-    for _ in range(30):
-        here.read()
-        here.clock.advance(300)
+    here.gather(30)
     here.pump.run(600)
     assert_all_once(here, every_slot("2026-06-01 22:50", 30))
     statuses = here.peer.system.statuses
@@ -106,9 +98,7 @@ def test_a_night_with_nothing_else_to_tell_is_given_up(place: Any) -> None:
 def test_what_the_server_left_as_it_was_is_given_up(place: Any) -> None:
     here = place("2026-06-01 12:00:00")
     here.live(300)
-    for _ in range(3):
-        here.read()
-        here.clock.advance(300)
+    here.gather(3)
     here.peer.faults = [Fault(200, "20260601,12:05,1;20260601,1210,2;20260601,12:15,0")]
     here.pump.run(60)
     assert not here.left
@@ -118,9 +108,7 @@ def test_what_the_server_left_as_it_was_is_given_up(place: Any) -> None:
 def test_a_status_the_answer_does_not_name_is_asked_for(place: Any) -> None:
     here = place("2026-06-01 12:00:00")
     here.live(300)
-    for _ in range(3):
-        here.read()
-        here.clock.advance(300)
+    here.gather(3)
     here.peer.faults = [Fault(200, "20260601,12:05,1;20260601,12:10,1", carried_out=True)]
     here.pump.run(60)
     assert_all_once(here, every_slot("2026-06-01 12:00", 4))
@@ -267,9 +255,7 @@ def test_a_bad_hour_of_everything(place: Any) -> None:
 
 def test_two_systems_of_one_account_share_its_hour(place: Any) -> None:
     here = place("2026-06-01 12:00:00", {"s1": KEY, "s2": KEY})
-    for _ in range(2016):
-        here.read(0)
-        here.clock.advance(300)
+    here.gather(2016, 0)
     here.live(4 * 3600)
     one, two = here.peer.systems.values()
     assert max(here.peer.per_hour()) <= 60
@@ -282,9 +268,7 @@ def test_two_systems_of_one_account_share_its_hour(place: Any) -> None:
 
 def test_the_other_system_stays_live_while_one_catches_up(place: Any) -> None:
     here = place("2026-06-01 12:00:00", {"s1": KEY, "s2": KEY})
-    for _ in range(2016):
-        here.read(0)
-        here.clock.advance(300)
+    here.gather(2016, 0)
     here.live(2 * 3600)
     live = [asked for asked in here.peer.asked if asked.system == "2" and asked.service == "addstatus.jsp"]
     assert len(live) == 24
@@ -292,9 +276,7 @@ def test_the_other_system_stays_live_while_one_catches_up(place: Any) -> None:
 
 def test_two_accounts_have_an_hour_each(place: Any) -> None:
     here = place("2026-06-01 12:00:00", {"s1": "key-one", "s2": "key-two"})
-    for _ in range(1800):
-        here.read()
-        here.clock.advance(300)
+    here.gather(1800)
     here.pump.run(3300)
     assert len(here.peer.asked) == 120
     assert not here.left

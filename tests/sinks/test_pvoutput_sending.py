@@ -100,9 +100,7 @@ def test_an_outage_of_a_week_is_caught_up_inside_the_limit(place: Any) -> None:
 def test_a_week_that_begins_with_the_program_itself_takes_no_more(place: Any) -> None:
     here = place("2026-06-01 12:00:00")
     here.pump.online = False
-    for _ in range(2016):
-        here.read()
-        here.clock.advance(300)
+    here.gather(2016)
     here.pump.online = True
     here.pump.run(2 * 3600)
     assert here.peer.services() == ["addbatchstatus"] * 68
@@ -113,9 +111,7 @@ def test_a_week_that_begins_with_the_program_itself_takes_no_more(place: Any) ->
 def test_live_statuses_go_on_while_a_week_is_caught_up(place: Any) -> None:
     here = place("2026-06-01 12:00:00")
     here.pump.online = False
-    for _ in range(2016):
-        here.read()
-        here.clock.advance(300)
+    here.gather(2016)
     here.pump.online = True
     here.live(3 * 3600)
     assert max(here.peer.per_hour()) <= 60
@@ -126,9 +122,7 @@ def test_live_statuses_go_on_while_a_week_is_caught_up(place: Any) -> None:
 def test_without_the_servers_figures_our_own_count_keeps_the_limit(place: Any) -> None:
     here = place("2026-06-01 12:30:00")
     here.peer.tells = False
-    for _ in range(2016):
-        here.read()
-        here.clock.advance(300)
+    here.gather(2016)
     here.pump.run(3 * 3600)
     begun = [one.at for one in here.peer.asked]
     assert len(begun) == 68
@@ -139,9 +133,7 @@ def test_without_the_servers_figures_our_own_count_keeps_the_limit(place: Any) -
 
 def test_the_accounts_own_limit_wins(place: Any) -> None:
     here = place(peer_options={"limit": 20}, requests_per_hour=300)
-    for _ in range(1000):
-        here.read()
-        here.clock.advance(300)
+    here.gather(1000)
     here.pump.run(4 * 3600)
     assert max(here.peer.per_hour()) == 20
     assert {one.code for one in here.peer.asked} == {200}
@@ -150,9 +142,7 @@ def test_the_accounts_own_limit_wins(place: Any) -> None:
 
 def test_too_old_is_given_up_with_one_line(place: Any) -> None:
     here = place("2026-06-01 00:00:00")
-    for _ in range(20 * 288):
-        here.read()
-        here.clock.advance(300)
+    here.gather(20 * 288)
     here.pump.run(4 * 3600)
     assert here.pump.said == [
         "PVOutput [pvoutput]: 1728 statuses given up: older than the 14 days that PVOutput accepts (max_age_days)"

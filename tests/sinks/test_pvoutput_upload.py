@@ -36,12 +36,12 @@ def test_a_backlog_goes_out_once_and_in_order(tmp_path: Path) -> None:
         try:
             for reading in past(time.time()):
                 uploader.offer(reading)
-            assert uploader.flush(30) == ""
-            deadline = time.monotonic() + 30
+            assert uploader.flush(90) == ""
+            deadline = time.monotonic() + 90
             while uploader.store.count("pvoutput") and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
-            assert uploader.stop(5)
+            assert uploader.stop(30)
         assert len(peer.system.times) == COUNT
         assert peer.system.times == sorted(peer.system.times)
         assert set(peer.system.delivered.values()) == {1}
@@ -56,19 +56,19 @@ def test_what_waits_on_the_disk_is_delivered_by_the_next_run(tmp_path: Path) -> 
         first.start()
         for reading in past(time.time()):
             first.offer(reading)
-        assert first.stop(10)
+        assert first.stop(60)
         assert not peer.asked
         peer.url = url
         settings = configured(peer, tmp_path)
         second = Uploader(settings, outlets(settings))
         second.start()
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while len(peer.system.times) < COUNT and time.monotonic() < deadline:
                 second.wake()
                 time.sleep(0.05)
         finally:
-            assert second.stop(5)
+            assert second.stop(30)
         assert set(peer.system.delivered.values()) == {1}
         assert len(peer.system.times) == COUNT
         assert [asked.statuses for asked in peer.asked if asked.service == "addbatchstatus.jsp"] == [30, 30, 30, 10]

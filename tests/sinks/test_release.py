@@ -134,7 +134,7 @@ def test_entity_form_and_back_to_none(broker: Mosquitto, ears: Listener, sink: S
     payload = json.loads(ears.wait_for(topic))
     assert list(faults_of_entity_form(topic, payload)) == []
     assert payload["command_topic"] == TOPIC
-    assert sender.flush(8) == ""
+    assert sender.flush(60) == ""
     sender.stop(3)
     gone = sink(ROVER, discovery="none", on_command=print)
     gone.offer(reading())
@@ -144,7 +144,7 @@ def test_entity_form_and_back_to_none(broker: Mosquitto, ears: Listener, sink: S
 def test_a_button_that_has_no_place_any_more_is_removed(ears: Listener, sink: Sinks) -> None:
     first = sink(HOUSE_48, on_command=print)
     first.offer(battery())
-    assert first.flush(5) == ""
+    assert first.flush(60) == ""
     first.stop(3)
     second = sink(HOUSE_48, HOUSE_49, HOUSE, on_command=print)
     second.offer(battery())
@@ -164,7 +164,7 @@ def test_what_the_broker_kept_is_not_obeyed_but_cleared(broker: Mosquitto, ears:
     sender = sink(ROVER, on_command=asked.append)
     sender.offer(reading())
     ears.wait(lambda: ears.on(TOPIC) == ["30", ""])
-    assert sender.flush(5) == ""
+    assert sender.flush(60) == ""
     assert asked == []
     assert TOPIC not in kept(broker.port)
     ears.say(TOPIC, "5")

@@ -36,7 +36,7 @@ class Chosen:
 def _controller(settings: Settings) -> Who | None:
     for device in settings.devices:
         if device.type == "RNG_CTRL":
-            return device.mac_addr or device.alias, device.device_id[0]
+            return device.module, device.device_id[0]
     return None
 
 
@@ -44,7 +44,7 @@ def _named(name: str, settings: Settings) -> Who | None:
     """(mac, unit) of the device called `name`; a device whose values are no live ones is never meant."""
     live = [device for device in settings.devices if device.type != "RNG_CTRL_HIST"]
     for device in live:
-        mac, alias = device.mac_addr or device.alias, device.alias.casefold()
+        mac, alias = device.module, device.alias.casefold()
         bank = device.type == "RNG_BATT" and len(device.device_id) > 1
         for unit in (*device.device_id, *((None,) if bank else ())):
             if name == f"{alias}_{'combined' if unit is None else unit}":

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 
-from renogybt.sinks.answers import retry_after
+from renogybt.sinks.answers import retry_after, server_time
 
 HOUR = 3600.0
 MARGIN = 2.0
@@ -19,14 +18,6 @@ SHARE = 0.5
 def number(text: str | None) -> int | None:
     text = (text or "").strip()
     return int(text) if re.fullmatch("[0-9]{1,12}", text) else None
-
-
-def server_time(headers: Mapping[str, str], wall: float) -> float:
-    """What the server's clock says; our own when it does not tell. A Pi without network has no clock to trust."""
-    try:
-        return parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return wall
 
 
 def till_full_hour(at: float) -> float:

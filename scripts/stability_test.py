@@ -10,14 +10,11 @@ import asyncio
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 from msgspec.structs import replace
+from stability_tally import EXIT_CANNOT, EXIT_NOT, EXIT_STEADY, WANTED_SECONDS, WANTED_SHARE, Footprint, Tally, report
 
 from renogybt.ble.manager import BLEManager, open_files
 from renogybt.ble.resets import Resets
@@ -41,20 +39,13 @@ from renogybt.simulator.radio import SimulatedRadio
 from renogybt.simulator.system import DEMO_SEED, DEMO_START, demo_settings
 from renogybt.sources.module import Section
 
-EXIT_STEADY, EXIT_NOT, EXIT_CANNOT = 0, 1, 2
-WANTED_SHARE, WANTED_SECONDS = 80.0, 15.0
 TRIES = 2
 """Attempts within one cycle, as the bridge itself makes several within one poll_interval of a minute."""
 STUCK = 120.0
 """Seconds for one attempt, more than all its time limits together."""
-WARM_UP = 2
-"""Cycles that do not count for leaks: what is loaded once is loaded in them."""
 SETTLE = 1.0
 """Seconds after the last cycle in which connections that failed late in it are closed."""
 MEGABYTE = 1 << 20
-GROWTH_START, GROWTH_PER_CYCLE = 3.0, 0.002
-"""MB the memory may grow in all, and per cycle: Python takes memory in steps."""
-
 HELP = f"""\
 Reads every device of the configuration through a connection of its own: connect, read, disconnect. Nothing is sent to
 MQTT or anywhere else, and no energy is counted. Stop the bridge first, because a module takes one connection at a time:
@@ -95,42 +86,6 @@ class Observed:
         return getattr(self.radio, name)
 
 
-@dataclass
-class Footprint:
-    """What this process holds: a number that only grows is a leak. `clients`: D-Bus connections, None where unknown."""
-
-    fds: int
-    threads: int
-    tasks: int
-    clients: int | None
-    rss: float
-
-
-@dataclass
-class Tally:
-    """What was counted. `causes`: why attempts failed; `lost`: why cycles did."""
-
-    attempts: int = 0
-    connects: list[float] = field(default_factory=list)
-    cycles: int = 0
-    good: int = 0
-    partial: int = 0
-    retried: int = 0
-    causes: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-    example: dict[str, str] = field(default_factory=dict)
-    incidents: Counter[str] = field(default_factory=Counter)
-    footprints: list[Footprint] = field(default_factory=list)
-
-    def failed(self, labels: Sequence[str], error: str) -> str:
-        """Count a failure; the same one with other numbers in it is the same."""
-        who = ", ".join(sorted(labels))
-        gist = f"{who}: {re.sub(r'[0-9]+', '#', error)[:80]}"
-        self.example.setdefault(gist, f"{who}: {error}")
-        self.causes[gist] += 1
-        return gist
-
-
 def main(words: Sequence[str] | None = None) -> int:
     wish = parse(sys.argv[1:] if words is None else words)
     logging.basicConfig(level=logging.WARNING, format="        %(levelname)s %(message)s", stream=sys.stdout)
@@ -139,7 +94,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"{wish.config} cannot be used:", *(f"  - {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
         return EXIT_CANNOT
-    claims = Claims(() if wish.simulate else (device.mac_addr or device.alias for device in settings.devices))
+    claims = Claims(() if wish.simulate else (device.module for device in settings.devices))
     for module, process in claims.taken.items():
         print(
             f"{module} is in use by process {process}. Stop the bridge first: sudo systemctl stop renogybt", file=sys.stderr
@@ -342,63 +297,6 @@ async def bus_connections() -> int | None:
                 bus.disconnect()
     except (OSError, EOFError, TimeoutError):
         return None
-
-
-def leaks(footprints: Sequence[Footprint]) -> list[tuple[str, float, float, bool]]:
-    """Name, amount after the first cycles, amount at the end, and whether that is a leak.
-
-    Compared is the least of the last cycles with the most of the first ones, so that what comes and goes is none.
-    """
-    held = list(footprints[WARM_UP:] or footprints[-1:])
-    if not held:
-        return []
-    early, final = held[: max(1, len(held) // 3)], held[-max(1, len(held) // 3) :]
-    found = []
-    for name, of in (
-        ("file descriptors", lambda each: each.fds),
-        ("threads", lambda each: each.threads),
-        ("asyncio tasks", lambda each: each.tasks),
-        ("D-Bus connections", lambda each: each.clients),
-    ):
-        values = [of(each) for each in held]
-        if None not in values:
-            leak = min(map(of, final)) > max(map(of, early))
-            found.append((name, values[0], values[-1], leak))
-    first, last = held[0].rss, held[-1].rss
-    found.append(("memory (MB)", first, last, last - first > GROWTH_START + GROWTH_PER_CYCLE * len(held)))
-    return found
-
-
-def report(tally: Tally, ended: bool) -> int:
-    """Print the result; the exit code."""
-    share = 100 * tally.good / tally.cycles if tally.cycles else 0.0
-    mean = sum(tally.connects) / len(tally.connects) if tally.connects else None
-    print(f"\n{verdict(share >= WANTED_SHARE)} good cycles     {tally.good} of {tally.cycles} = {share:.1f} %", end="")
-    print(f", {tally.retried} of them at the second attempt (wanted: at least {WANTED_SHARE:g} %)")
-    if tally.partial:
-        print(f"     in part         {tally.partial} readings lacked some of their values")
-    print(f"     attempts        {tally.attempts}, of which {len(tally.connects)} connected")
-    quick = mean is not None and mean < WANTED_SECONDS
-    times = f"{mean:.2f} s on average, {max(tally.connects):.2f} s at most" if mean is not None else "no connection at all"
-    print(f"{verdict(quick)} time to connect {times} (wanted: less than {WANTED_SECONDS:g} s on average)")
-    held = leaks(tally.footprints)
-    for name, first, last, leak in held:
-        print(f"{verdict(not leak)} {name:<18} {round(first, 1):g} -> {round(last, 1):g}")
-    print(f"{verdict(ended)} end                Bluetooth {'was released' if ended else 'did not end in time'}")
-    for title, counts in (("Why cycles were lost", tally.lost), ("Why attempts failed", tally.causes)):
-        if counts:
-            print(f"\n{title}")
-            for gist, count in counts.most_common():
-                print(f"{count:6} times  {tally.example[gist]}")
-    if tally.incidents:
-        print("\nWhat the Bluetooth watchdog did: " + ", ".join(f"{kind} {n}" for kind, n in tally.incidents.most_common()))
-    steady = share >= WANTED_SHARE and quick and ended and not any(leak for *_, leak in held)
-    print(f"\n{'Steady.' if steady else 'Not steady.'}")
-    return EXIT_STEADY if steady else EXIT_NOT
-
-
-def verdict(kept: bool) -> str:
-    return "ok  " if kept else "FAIL"
 
 
 if __name__ == "__main__":

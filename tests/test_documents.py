@@ -23,6 +23,7 @@ from renogybt.protocol.table import label_of
 from renogybt.proxy.nameplate import nameplate
 from renogybt.settings import Availability, Data, DeviceType, HomeAssistantProxy, Settings, Watchdog
 from renogybt.settings.via import parsed
+from renogybt.sinks import release
 from renogybt.sinks.link import LINK_ROWS
 from renogybt.sinks.standing import STATUS_ROWS
 from tests.test_house import PACKAGE, RANKS, ROOT
@@ -366,6 +367,7 @@ def test_names_in_quotes_on_the_page_on_home_assistant_exist() -> None:
     families = (*devices.FAMILIES, "bank:48,49")
     known = {label_of(row) for kind in families for row in devices.family(kind).rows()}
     known |= {label_of(row) for row in (*LINK_ROWS, *STATUS_ROWS)} | {nameplate(Settings()).friendly_name, "Discovered"}
+    known |= {release.LABEL}
     known |= {title for page in (README, HELP) for title in re.findall(r"^## (.+)$", page.read_text("utf-8"), re.M)}
     named = set(re.findall(r'"([A-Z][^"]+)"', " ".join(prose(HOME).split())))
     assert len(named) > 25

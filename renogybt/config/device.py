@@ -42,11 +42,6 @@ def default_alias(section: str, address: str) -> str:
     return name or (f"BT-TH-{address.replace(':', '').replace('-', '')[-8:]}" if address else "")
 
 
-def module(device: Device) -> str:
-    """What two sections share that read through the same Bluetooth module."""
-    return device.mac_addr or device.alias
-
-
 def labels(device: Device) -> Iterator[str]:
     """The names of its topics, below the one in [mqtt]."""
     for unit in device.device_id:

@@ -13,3 +13,6 @@ INVERTER_MODULE = replace(MODULE, wake=0xFFD4, settle=1.0)
 
 SHUNT_MODULE = Gatt(write_service=0, write=0, notify_service=0xC011, notify=0xC411)
 """The shunt only talks. Nothing is ever written to it."""
+
+NAMES = ("BT-TH-", "RNG", "BTRIC", "RTMShunt300")
+"""What the names begin with that the modules advertise."""

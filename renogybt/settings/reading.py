@@ -67,6 +67,11 @@ class Device(Section, frozen=True, kw_only=True):
         about("keep holds the Bluetooth link; per_read frees it after each reading, so that the phone app can have it."),
     ] = "keep"
 
+    @property
+    def module(self) -> str:
+        """What its Bluetooth module is known by: sections that read through the same one have it in common."""
+        return self.mac_addr or self.alias
+
 
 class Data(Section, frozen=True, kw_only=True):
     """What is read, how often, and in which form it goes out."""
@@ -145,8 +150,13 @@ class Watchdog(Section, frozen=True, kw_only=True):
     ] = 60
     stuck_seconds: Annotated[
         float,
-        about("Seconds that the adapter may say it is scanning, while readings fail, before it is helped.", ge=1, le=3600),
-    ] = 120
+        about(
+            "Seconds that the adapter may say it is scanning, while readings fail, before it is switched off and on. What "
+            "interrupts nothing is tried a little earlier.",
+            ge=1,
+            le=3600,
+        ),
+    ] = 100
     resets_per_hour: Annotated[int, about("How often at most the adapter is reset within any hour.", ge=0, le=60)] = 10
     foreign_discovery: Annotated[
         Literal["ignore", "reset"],

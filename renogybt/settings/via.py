@@ -30,7 +30,9 @@ class Via(Struct, frozen=True):
 
 def parsed(text: str) -> Via:
     """Raises `ValueError`; the text says what is wrong, and holds nothing of the key."""
-    found = re.fullmatch(r"esphome://(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+)(?::([0-9]{1,6}))?/?(?:\?(.*))?", text.strip())
+    found = re.fullmatch(r"(?i:esphome)://(\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+)(?::([0-9]{1,6}))?/?(?:\?(.*))?", text.strip())
+    if not found and re.match(r"(?i:esphome)://[0-9a-f]*:[0-9a-f]*:", text.strip(), re.IGNORECASE):
+        raise ValueError("names an IPv6 address, which needs brackets: esphome://[fd00::20]:6053?key=...")
     if not found:
         raise ValueError(f"must look like {EXAMPLE}")
     host, port, query = found.groups()
@@ -39,10 +41,10 @@ def parsed(text: str) -> Via:
     given = _options(query or "")
     if unknown := set(given) - {"key", "password"}:
         raise ValueError(f"has {len(unknown)} option(s) that are not known behind the ?; there are key and password")
-    key = given.get("key", "")
+    key = given.get("key", "").strip(" \"'")  # as copied from the YAML
     if "key" in given and not _is_key(key):
         raise ValueError("holds a key that is none: it must be 32 bytes in base64 (44 characters), as in the proxy's YAML")
-    return Via(host.strip("[]").lower(), int(port or PORT), key, given.get("password", ""))
+    return Via(host.strip("[]").lower().replace("%25", "%"), int(port or PORT), key, given.get("password", ""))
 
 
 def _options(query: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from renogybt import devices
+from renogybt.devices.module import NAMES
 from renogybt.protocol.modbus import UNIVERSAL
 from renogybt.protocol.table import Family
 from renogybt.settings import Device, Settings
@@ -46,7 +47,7 @@ def modules(plant: Plant, settings: Settings) -> dict[str, Module]:
     found: dict[str, Module] = {}
     batteries = 0
     for device in settings.devices:
-        key = device.mac_addr or device.alias
+        key = device.module
         name = advertised(device)
         if device.type == "RNG_SHNT":
             found[key] = Module(key, name, Stream(plant))
@@ -99,7 +100,7 @@ PREFIXES = {"rngrbp": "RNGRBP", "rngc": "RNGC", "rngpro": "RNGPRO"}
 
 def advertised(device: Device) -> str:
     """The name the module of `device` advertises: its alias if that looks like one, else one made from its address."""
-    if device.alias.startswith(("BT-TH-", "RNG", "BTRIC", "RTMShunt300")):
+    if device.alias.startswith(NAMES):
         return device.alias
     tail = device.mac_addr.replace(":", "").upper()[-8:] or "00000001"
     if device.type == "RNG_SHNT":

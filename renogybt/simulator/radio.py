@@ -136,11 +136,11 @@ class SimulatedRadio:
 
     def rssi(self, device: Device) -> int | None:
         """dBm; None while there is no such module."""
-        key = device.mac_addr or device.alias
+        key = device.module
         return -55 - len(key) - sum(key.encode()) % 20 if self._seen(key) else None
 
     def connected(self, device: Device) -> bool:
-        link = self._links.get(device.mac_addr or device.alias)
+        link = self._links.get(device.module)
         return link is not None and link.connected
 
     def connect_seconds(self, device: Device) -> float | None:
@@ -149,14 +149,14 @@ class SimulatedRadio:
 
     async def free(self, device: Device, seconds: float) -> None:
         """Give the module up for so long; `lend` raises `Released` meanwhile."""
-        key = device.mac_addr or device.alias
+        key = device.module
         self._released[key] = time.monotonic() + seconds
         if key in self._links:
             self._links[key].close()
 
     async def resume(self, device: Device) -> None:
         """Take it back before that."""
-        self._released.pop(device.mac_addr or device.alias, None)
+        self._released.pop(device.module, None)
 
     async def close(self) -> None:
         for link in self._links.values():
@@ -166,7 +166,7 @@ class SimulatedRadio:
         """Nothing is held here that somebody could wait for."""
 
     def _refuse_released(self, device: Device) -> None:
-        until = self._released.get(device.mac_addr or device.alias, 0.0)
+        until = self._released.get(device.module, 0.0)
         if (left := until - time.monotonic()) > 0:
             raise Released(f"{device.alias} is free for the phone app for another {max(1, round(left / 60))} min", until)
 
@@ -174,7 +174,7 @@ class SimulatedRadio:
         return key in self._links and key not in self._faults.away
 
     def _link(self, device: Device) -> SimulatedLink:
-        key = device.mac_addr or device.alias
+        key = device.module
         if not self._seen(key):
             raise NotFound(
                 f"{device.alias or key} is not among the simulated modules; is mac_addr in [{device.section}] right?"

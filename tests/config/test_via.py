@@ -26,6 +26,9 @@ GOOD = f"esphome://192.168.1.20:6053?key={KEY}"
         ("esphome://shed:16053/", Via("shed", 16053)),
         (f"esphome://[fd00::1%eth0]:1?key={KEY}&password=a%20b%26", Via("fd00::1%eth0", 1, KEY, "a b&")),
         (f"  esphome://shed/?key={KEY.replace('+', '%2B').replace('=', '%3D')}", Via("shed", 6053, KEY)),
+        (f'ESPHome://shed?key="{KEY}"', Via("shed", 6053, KEY)),
+        (f"esphome://shed?key= {KEY}", Via("shed", 6053, KEY)),
+        ("esphome://[fe80::1%25wlan0]", Via("fe80::1%wlan0")),
     ],
 )
 def test_what_it_may_look_like(text: str, via: Via) -> None:
@@ -42,6 +45,7 @@ def test_what_it_may_look_like(text: str, via: Via) -> None:
         (f"esphome://{KEY}@shed", "must look like esphome://"),
         (f"esphome://shed?{KEY}", "not known behind the ?"),
         (f"esphome://shed&key={KEY.replace('/', 'x')}", "must look like esphome://"),
+        ("esphome://fd00::20", "needs brackets"),
         ("esphome://shed:0", "a port that does not exist"),
         ("esphome://shed:70000", "a port that does not exist"),
         ("esphome://shed?key=", "holds a key that is none"),

@@ -3,13 +3,16 @@
 `python -m tests.energy.crash FILE ROUNDS SEED` prints what went wrong, one line each; nothing when all is well.
 """
 
+import fcntl
 import json
 import os
 import random
 import signal
 import struct
 import sys
+import termios
 import time
+from array import array
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,6 +22,8 @@ ONCE_A_MINUTE = 60
 POWER = 6000.0
 STEP = POWER * ONCE_A_MINUTE / 3.6e6
 """kWh between two writes: all that a kill may cost."""
+REPORT = 9
+"""Bytes of a report."""
 DAY = date(2026, 7, 1)
 
 
@@ -34,8 +39,20 @@ def count_for_ever(path: Path, report: int) -> None:
         minute += 1
 
 
-def killed_at(path: Path, seconds: float) -> tuple[float, float]:
-    """The last total that was begun to be written, and the last whose writing had ended, when the child was killed."""
+def wait_for(pipe: int, size: int, seconds: float = 30.0) -> None:
+    """Until so many bytes are in the pipe."""
+    end, held = time.monotonic() + seconds, array("i", [0])
+    while time.monotonic() < end:
+        fcntl.ioctl(pipe, termios.FIONREAD, held)
+        if held[0] >= size:
+            return
+        time.sleep(0.0005)
+
+
+def killed_at(path: Path, seconds: float, lines: int = 0) -> tuple[float, float]:
+    """So many seconds after so many reports were made; on a busy machine, nothing would be reported otherwise.
+
+    The last total that was begun to be written, and the last whose writing had ended, when the child was killed."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -45,12 +62,13 @@ def killed_at(path: Path, seconds: float) -> tuple[float, float]:
         finally:
             os._exit(1)
     os.close(writing)
+    wait_for(reading, lines * REPORT)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     begun = ended = -1.0
     with os.fdopen(reading, "rb") as said:
-        while len(line := said.read(9)) == 9:
+        while len(line := said.read(REPORT)) == REPORT:
             (value,) = struct.unpack("d", line[1:])
             begun, ended = (value, ended) if line[:1] == b"?" else (begun, value)
     return begun, ended
@@ -59,7 +77,7 @@ def killed_at(path: Path, seconds: float) -> tuple[float, float]:
 def faults(path: Path, rounds: int, seed: int) -> list[str]:
     found, chance, before, writes = [], random.Random(seed), 0.0, 0
     for number in range(rounds):
-        begun, ended = killed_at(path, chance.uniform(0.0, 0.03))
+        begun, ended = killed_at(path, chance.uniform(0.0, 0.03), 2 if number % 2 else 0)
         if not path.exists():
             if ended >= 0:
                 found.append(f"round {number}: the file is gone")

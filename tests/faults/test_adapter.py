@@ -67,10 +67,10 @@ def test_the_radio_is_blocked(house: House, within: float) -> None:
     """The time is that from the block until everything is read."""
     switch(house.folder).write_bytes(b"")
     house.fake.set_blocked(True)
-    began = time.monotonic()
-    house.until(lambda: unblocked(house), within, "the block is to be lifted")
+    began, starvation = time.monotonic(), house.starvation()
+    house.until(lambda: unblocked(house), what="the block is to be lifted")
     house.fake.set_blocked(False)
-    house.recovers(within - (time.monotonic() - began))
+    house.recovers(within - (time.monotonic() - began - starvation.seconds()))
 
 
 @fault("F12", within=POWER_LOSS)
@@ -92,8 +92,9 @@ def test_switching_on_is_confirmed_and_nothing_happens(house: House, within: flo
     house.fake.rule("Set", "ok_but_nothing", times=1)
     off(house)
     house.recovers(within)
-    assert "BlueZ said yes, but the adapter did not go on" in house.program.output
-    assert len(asked(house, "Set")) == 2
+    house.says("BlueZ said yes, but the adapter did not go on")
+    assert 2 <= len(asked(house, "Set")) <= 3  # the second effect may be late, too, on a busy machine
+    set_limit(house, "treatment", "EDGE_LIMIT", 5.0)
 
 
 @fault("F13", within=8)
@@ -104,10 +105,11 @@ def test_a_reset_that_did_nothing_counts_as_none(house: House, within: float) ->
     for member in ("Set", "StartDiscovery", "StopDiscovery"):
         house.fake.rule(member, "ok_but_nothing")
     forget(house, BOTH)
-    house.says("switched it off and on, in vain: BlueZ said yes, but the adapter did not go off", 25)
+    house.says("switched it off and on, in vain: BlueZ said yes, but the adapter did not go off")
     assert resets(house) == 0
-    house.says("starting the radio thread anew", 25)
+    house.says("starting the radio thread anew")
     house.fake.clear_rules()
+    set_limit(house, "treatment", "EDGE_LIMIT", 5.0)
     house.recovers(within)
 
 
@@ -120,12 +122,12 @@ def test_a_dead_controller(house: House, within: float) -> None:
     house.fake.rule("Set", "hang", times=1)
     house.fake.rule("Set", (FAILED, "Failed"))
     off(house)
-    house.until(lambda: house.fake.calls("RestartUnit"), 25, "bluetooth.service is restarted")
+    house.until(lambda: house.fake.calls("RestartUnit"), what="bluetooth.service is restarted")
     house.fake.clear_rules()
-    house.recovers(within)
-    assert "hci0 is switched off and could not be switched on" in house.program.output
-    assert [call["body"] for call in house.fake.calls("RestartUnit")] == [["bluetooth.service", "replace"]]
     set_limit(house, "bus", "CALL_LIMIT", 5.0)
+    house.recovers(within)
+    house.says("hci0 is switched off and could not be switched on")
+    assert [call["body"] for call in house.fake.calls("RestartUnit")] == [["bluetooth.service", "replace"]]
 
 
 @fault("F14", within=5)
@@ -156,7 +158,7 @@ def test_bluetoothd_does_not_come_back_by_itself(house: House, within: float) ->
     fresh(house)
     set_limit(house, "diagnosis", "ABSENT", 2.0)
     house.fake.die()
-    house.until(lambda: house.fake.calls("RestartUnit"), 15, "bluetooth.service is restarted")
+    house.until(lambda: house.fake.calls("RestartUnit"), what="bluetooth.service is restarted")
     house.recovers(within)
     set_limit(house, "diagnosis", "ABSENT", 60.0)
 
@@ -179,7 +181,7 @@ def test_half_a_device(house: House, within: float) -> None:
     for address, name, _, _ in missing:
         house.fake.module(address, omit=[name])
     forget(house, BOTH)
-    house.until(lambda: asked(house, "StartDiscovery"), 5, "a scan")
+    house.until(lambda: asked(house, "StartDiscovery"), what="a scan")
     time.sleep(1)
     for address, name, signature, value in missing:
         house.fake.module(address, omit=[])
@@ -194,7 +196,7 @@ def test_an_adapter_that_is_late_at_boot(house: House, within: float) -> None:
     assert house.program.end()[0] == 0
     house.fake.remove_adapter()
     house.start()
-    house.says("this machine shows no Bluetooth adapter (yet); waiting for one", 15)
+    house.says("this machine shows no Bluetooth adapter (yet); waiting for one")
     time.sleep(3)
     assert house.program.output.count("no Bluetooth adapter (yet)") == 1
     house.fake.add_adapter(Adapter(powered=False))

@@ -13,7 +13,9 @@ from tests.peers.bluez import scenarios as scene
 
 ADDRESSES = tuple(f"60:98:66:ED:FC:{number}" for number in range(20, 32))
 SHARE = 0.99
-"""Of the readings that are due, so many succeed."""
+"""Of the readings, so many succeed."""
+PACE = 0.5
+"""Readings a second that are due and published at least; nearly one unless the machine is busy."""
 SECONDS, PROBABILITY, SEED = 10, 0.06, 19
 
 
@@ -48,5 +50,5 @@ def test_links_break_at_random(tmp_path: Path, within: float) -> None:
         failed = [state for state in states if state.get("connection_status", "online") != "online"]
         assert len(broken) >= 3, "nothing was tested"
         assert len(failed) <= (1 - SHARE) * len(states), f"{len(failed)} of {len(states)} failed, {len(broken)} breaks"
-        assert len(states) - len(failed) >= SHARE * (seconds - 2) * len(ADDRESSES)
+        assert len(states) - len(failed) >= PACE * (seconds - 2) * len(ADDRESSES)
         house.recovers(within)

@@ -43,7 +43,7 @@ def test_damaged_answers(
     house.recovers(within)
 
 
-@fault("F52", within=3)
+@fault("F52", within=6)
 def test_a_refusal_is_no_broken_link(house: House, within: float) -> None:
     """One window of one battery is refused: the others are read on, through the same link."""
     house.fake.quirk(PACKS, 48, "exception", 2, register=TEMPERATURES, times=2)
@@ -53,7 +53,7 @@ def test_a_refusal_is_no_broken_link(house: House, within: float) -> None:
     assert all(said["voltage"] is not None for said in house.states("hub_49", before))
 
 
-@fault("F53", within=3)
+@fault("F53", within=5)
 def test_bytes_nobody_asked_for(house: House, within: float) -> None:
     """Noise, long and short, and whole answers of another moment, before and between the real ones."""
     dice = random.Random(53)
@@ -69,24 +69,25 @@ def test_bytes_nobody_asked_for(house: House, within: float) -> None:
 @fault("F54", within=5)
 def test_old_values_never_pass_for_new_ones(tmp_path_factory: pytest.TempPathFactory, within: float) -> None:
     """A module is out of reach: first its last values with their age, then none, then it is unavailable."""
-    limits = {"stale_seconds": 4, "offline_seconds": 6}
+    limits = {"stale_seconds": 7, "offline_seconds": 12}
     with House(tmp_path_factory.mktemp("house"), HUB, availability=limits) as house:
         began, topic = time.monotonic(), "solar/hub_49/availability"
         house.fake.rule("Connect", ("org.bluez.Error.Failed", "le-connection-refused"))
         house.fake.registers(PACKS, 49, {5042: 4321})  # a current that is never to be seen
         house.fake.drop_link(PACKS)
         since = len(house.ears.on(topic))
-        house.until(lambda: "offline" in house.ears.on(topic)[since:], 15, "unavailable")
+        house.until(lambda: "offline" in house.ears.on(topic)[since:], what="unavailable")
         stages = [stage_of(said) for said in house.states("hub_49", began)]
         assert [stage for stage in ("old", "none") if stage in stages] == ["old", "none"]
         assert stages == sorted(stages, key=("new", "old", "none").index), "from better to worse, and never back"
         first_none = next(heard for heard in house.heard("hub_49", began) if stage_of(json.loads(heard.payload)) == "none")
-        gone = next(heard for heard in house.ears.messages if heard.topic == topic and heard.payload == "offline")
+        later = [heard for heard in list(house.ears.messages) if heard.topic == topic and heard.at >= began]
+        gone = next(heard for heard in later if heard.payload == "offline")
         assert first_none.at < gone.at
         house.fake.registers(PACKS, 49, {5042: 298})
         house.fake.clear_rules()
         house.recovers(within)
-        assert house.ears.on(topic)[-1] == "online"
+        house.until(lambda: house.ears.on(topic)[-1] == "online", what="available")
 
 
 def stage_of(said: dict[str, Any]) -> str:

@@ -46,10 +46,10 @@ def test_the_broker_is_away_and_comes_back_without_memory(house: House, within: 
     time.sleep(2.5)
     house.broker.start()
     house.recovers(within)
-    house.until(lambda: set(kept(house.broker.port)) >= set(before), 10, "everything is announced again")
+    house.until(lambda: set(kept(house.broker.port)) >= set(before), what="everything is announced again")
 
 
-@fault("F76", within=3)
+@fault("F76", within=6)
 def test_a_storm_of_messages_from_outside(house: House, within: float) -> None:
     """Every one of them is answered from a callback of the library, while readings are published."""
     for number in range(150):
@@ -57,7 +57,7 @@ def test_a_storm_of_messages_from_outside(house: House, within: float) -> None:
         house.ears.say("solar/rover_255/release", "soon")
         house.ears.say("solar/bridge/availability", "offline")
     house.recovers(within)
-    house.until(lambda: house.ears.on("solar/bridge/availability")[-1] == "online", 5, "it contradicts")
+    house.until(lambda: house.ears.on("solar/bridge/availability")[-1] == "online", what="it contradicts")
 
 
 @fault("F72", within=10)
@@ -69,9 +69,9 @@ def test_a_connection_that_is_dead_but_not_closed(tmp_path: Path, within: float)
         house.settled()
         wire.cut()
         asked = len(house.fake.frames())
-        house.says("lost; connecting again", 15)
+        house.says("lost; connecting again")
         assert "did not accept" not in house.program.output, "nobody was asked yet"
-        assert len(house.fake.frames()) - asked >= 8, "readings went on"
+        assert len(house.fake.frames()) - asked >= 4, "readings went on"
         wire.mend()
         house.recovers(within)
 

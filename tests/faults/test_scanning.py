@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -20,6 +19,9 @@ from tests.peers.bluez.scenario import Beacon
 
 ROVER, PACKS = scene.CONTROLLER, scene.BATTERIES
 BOTH = (ROVER, PACKS)
+AT_MOST = 2
+"""Power cycles for a trouble that one mends: by the time a test sees the first and ends the trouble, another may be under
+way."""
 NOT_OURS = (FAILED, "No discovery started")
 LEAK = """
 from renogybt.ble import bluez
@@ -43,7 +45,7 @@ def test_a_scan_of_ours_that_bluez_still_has(house: House, within: float) -> Non
     in_loop(house, LEAK)
     assert len(house.fake.sessions()) == 1
     forget(house, [ROVER])
-    house.until(lambda: len(asked(house, "StartDiscovery")) > 1, 5, "a scan")
+    house.until(lambda: len(asked(house, "StartDiscovery")) > 1, what="a scan")
     house.fake.module(ROVER, advertising=True)
     house.recovers(within)
     house.says("an earlier scan of ours had got stuck; ended it")
@@ -57,7 +59,7 @@ def test_the_end_of_a_scan_is_not_answered_once(house: House, within: float) -> 
     house.fake.rule("StopDiscovery", "hang", times=1)
     forget(house, [ROVER])
     house.recovers(within)
-    assert len(asked(house, "StopDiscovery")) == 2
+    assert len(asked(house, "StopDiscovery")) >= 2
 
 
 @fault("F04", within=10)
@@ -67,7 +69,7 @@ def test_the_end_of_a_scan_is_never_answered(house: House, within: float) -> Non
     forget(house, [ROVER])
     house.recovers(within)
     house.says("closed the D-Bus connection it belongs to")
-    assert house.fake.sessions() == []
+    house.until(lambda: house.fake.sessions() == [], what="no scan is left")
 
 
 @fault("F02", within=6)
@@ -86,10 +88,10 @@ def test_the_controller_is_busy_until_it_is_switched_off_and_on(house: House, wi
     set_limit(house, "scan", "PAUSE", 0.2)
     house.fake.rule("StartDiscovery", IN_PROGRESS)
     forget(house, BOTH)
-    house.until(lambda: resets(house), 40, "a power cycle")
+    house.until(lambda: resets(house), what="a power cycle")
     house.fake.clear_rules()
     house.recovers(within)
-    assert resets(house) == 1
+    assert resets(house) <= AT_MOST
     set_limit(house, "scan", "PAUSE", 1.0)
 
 
@@ -111,41 +113,42 @@ def test_the_beginning_of_a_scan_is_never_answered(house: House, within: float) 
     set_limit(house, "scan", "START_LIMIT", 0.3)
     house.fake.rule("StartDiscovery", "hang")
     forget(house, BOTH)
-    house.until(lambda: resets(house), 50, "a power cycle")
+    house.until(lambda: resets(house), 60, "a power cycle")
     house.fake.clear_rules()
-    house.recovers(within)
     set_limit(house, "scan", "START_LIMIT", 5.0)
+    house.recovers(within)
 
 
 @fault("F28", within=9)
 def test_a_search_that_hangs_holds_up_nobody_else(house: House, within: float) -> None:
     """Nothing is connected to that was not found before. The time includes the limit of 5 s for the call that hangs."""
     house.fake.rule("StartDiscovery", "hang", times=1)
+    starvation = house.starvation()
     forget(house, [ROVER])
-    house.until(lambda: asked(house, "StartDiscovery"), 5, "a scan")
-    began = time.monotonic()
-    time.sleep(3)
-    assert not asked(house, "Connect")
-    times = [began, *(heard.at for heard in house.heard("hub_48", began)), time.monotonic()]
-    assert max(after - before for before, after in pairwise(times)) < 1.8
+    house.until(lambda: asked(house, "StartDiscovery"), what="a scan")
+    began = asked(house, "StartDiscovery")[0]
+    house.until(lambda: len(house.heard("hub_48", began)) >= 3, what="its neighbour")  # only the first can be from before
+    assert house.heard("hub_48", began)[2].at - began - starvation.seconds() < 4.5
+    assert [at for at in asked(house, "Connect", ROVER) if at < began + 4.5] == []
     house.recovers(within)
 
 
-@fault("F06", within=4)
+@fault("F06", within=6)
 def test_a_scan_that_is_not_ours_any_more(house: House, within: float) -> None:
     """That BlueZ knows of none is no failure, and needs no remedy."""
     house.fake.rule("StopDiscovery", NOT_OURS, times=1, effect=True)
     forget(house, [ROVER])
     house.recovers(within)
-    assert len(asked(house, "StopDiscovery")) == 1
+    assert len(asked(house, "StopDiscovery")) == len(asked(house, "StartDiscovery"))
 
 
-@fault("F07", within=2)
+@fault("F07", within=5)
 def test_somebody_else_scans_for_long(house: House, within: float) -> None:
     """No reason to do anything as long as readings succeed; said once."""
     before = house.program.output.count("left alone")
     house.fake.foreign_discovery(True)
-    time.sleep(4.5)
+    house.until(lambda: house.program.output.count("left alone") > before, what="it is said")
+    time.sleep(1.5)
     house.recovers(within)
     house.fake.foreign_discovery(False)
     assert house.program.output.count("left alone") == before + 1
@@ -162,11 +165,11 @@ def test_somebody_else_scans_and_nothing_can_be_read(house: House, within: float
     for member in ("StartDiscovery", "Connect"):
         house.fake.rule(member, IN_PROGRESS)
     drop(house, BOTH)
-    house.until(lambda: resets(house), 25, "a power cycle")
+    house.until(lambda: resets(house), what="a power cycle")
     house.fake.clear_rules()
     house.recovers(within)
-    assert resets(house) == 1
-    assert "the scan is not ours" in house.program.output
+    assert resets(house) <= AT_MOST
+    house.says("the scan is not ours")
 
 
 @fault("F08", within=6)
@@ -176,11 +179,11 @@ def test_scans_that_hear_nothing(house: House, within: float) -> None:
     for member in ("StartDiscovery", "StopDiscovery"):
         house.fake.rule(member, "ok_but_nothing")
     forget(house, BOTH)
-    house.until(lambda: resets(house), 25, "a power cycle")
+    house.until(lambda: resets(house), what="a power cycle")
     house.fake.clear_rules()
     house.recovers(within)
     house.says("heard nothing at all")
-    assert resets(house) == 1
+    assert resets(house) <= AT_MOST
 
 
 @fault("F09", within=6)
@@ -190,11 +193,11 @@ def test_a_module_that_is_held_by_a_phone(house: House, within: float) -> None:
     house.fake.beacon(stranger)
     house.fake.module(ROVER, advertising=False)
     forget(house, [ROVER])
-    began = time.monotonic()
-    house.until(lambda: len(asked(house, "StartDiscovery")) >= 4, 15, "four scans")
-    time.sleep(1)
+    began, starvation = time.monotonic(), house.starvation()
+    house.until(lambda: len(asked(house, "StartDiscovery")) >= 4, what="four scans")
     house.says("other devices are heard")
-    assert len(house.heard("hub_48", began)) >= 0.8 * (time.monotonic() - began) - 1
+    seconds = time.monotonic() - began - starvation.seconds()
+    assert len(house.heard("hub_48", began)) >= 0.6 * seconds - 2  # one a second on an idle machine
     assert not resets(house)
     house.fake.module(ROVER, advertising=True)
     stranger.advertising = False
@@ -216,7 +219,7 @@ def test_no_scan_while_connecting(house: House, within: float) -> None:
     """One module takes longer to connect than the other's next reading is away, and the other has to be looked for."""
     house.fake.module(ROVER, connect_s=1.4)
     drop(house, [ROVER])
-    house.until(lambda: asked(house, "Connect", ROVER), 5, "connecting")
+    house.until(lambda: asked(house, "Connect", ROVER), what="connecting")
     forget(house, [PACKS])
     house.recovers(within)
     house.fake.module(ROVER, connect_s=0.0)
@@ -232,7 +235,7 @@ def test_no_connecting_while_scanning(house: House, within: float) -> None:
     forget(house, [ROVER])
     for _ in range(2):
         house.fake.clear_log()
-        house.until(lambda: len(house.fake.sessions()) == 1, 5, "a scan")
+        house.until(lambda: len(house.fake.sessions()) == 1, what="a scan")
         drop(house, [PACKS])
         house.recovers(within, "hub_48", "hub_49", "hub_combined")
         assert house.fake.violations() == []

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from renogybt.history import History
+from tests.energy.crash import wait_for
 from tests.history.given import MINUTE, NOON, UID, solar, store
 
 LIFE = 1e12
@@ -27,8 +28,8 @@ def write_for_ever(path: Path, first: int, report: int) -> None:
         os.write(report, struct.pack("q", number))
 
 
-def killed_after(path: Path, first: int, seconds: float) -> int:
-    """The last reading said to be written when the child was killed."""
+def killed_after(path: Path, first: int, seconds: float, reports: int = 0) -> int:
+    """So many seconds after so many reports. The last reading said to be written when the child was killed."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -38,6 +39,7 @@ def killed_after(path: Path, first: int, seconds: float) -> int:
         finally:
             os._exit(1)
     os.close(writing)
+    wait_for(reading, reports * 8)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -57,7 +59,7 @@ def faults(path: Path, rounds: int, seed: int) -> Iterator[str]:
     chance, said = random.Random(seed), -1
     store(path).close()
     for round in range(rounds):
-        said = killed_after(path, said + 1, chance.uniform(0.0, 0.03))
+        said = killed_after(path, said + 1, chance.uniform(0.0, 0.03), 2 if round % 4 else 0)
         if round % 20 == 19:
             found = kept(path) if said >= 0 else []
             if found[: said + 1] != list(range(said + 1)):

@@ -67,14 +67,14 @@ def test_what_is_offered_is_in_the_file_after_a_flush(running: Callable[..., His
     found = running()
     for n in range(5):
         found.offer(reading(NOON + n, pv_power=n))
-    assert found.flush(5) == ""
+    assert found.flush(60) == ""
     assert powers(found.path) == [0, 1, 2, 3, 4]
     assert found.flush(0) == ""
 
 
 def test_stopping_writes_what_waits_and_finishes_the_means(running: Callable[..., HistorySink]) -> None:
     found = running()
-    found.flush(5)
+    found.flush(60)
     for n in range(5):
         found.offer(reading(NOON + n, pv_power=n))
     assert found.stop(5)
@@ -114,10 +114,10 @@ def test_nothing_is_written_while_nothing_comes_in(tmp_path: Path, transactions:
 
 def test_a_burst_is_written_at_once_and_memory_stays_small(running: Callable[..., HistorySink]) -> None:
     found = running(flush_seconds=3600)
-    found.flush(5)
+    found.flush(60)
     for n in range(BURST):
         found.offer(reading(NOON + n, pv_power=n))
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while found.delivered < BURST:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -155,7 +155,7 @@ def test_a_file_that_another_program_holds_is_written_later(tmp_path: Path, monk
 def test_recorded_days_go_to_the_controller(running: Callable[..., HistorySink]) -> None:
     found = running()
     found.offer(recorded(NOON, ("2026-07-01", 0, 500), ("2026-06-30", 1, 1700)))
-    assert found.flush(5) == ""
+    assert found.flush(60) == ""
     with History(found.path) as history:
         assert [device.uid for device in history.devices()] == [ROVER.uid]
         assert [(day.date, day.generation) for day in history.days(UID, "2026-06-01", "2026-07-31")] == [
@@ -218,7 +218,7 @@ def test_readers_are_not_in_the_way(running: Callable[..., HistorySink]) -> None
     """Others read all the time in threads of their own, each what was whole at that moment."""
     found = running()
     found.offer(reading(NOON, pv_power=0))
-    assert found.flush(5) == ""
+    assert found.flush(60) == ""
     faults: list[str] = []
     over = threading.Event()
 
@@ -233,18 +233,18 @@ def test_readers_are_not_in_the_way(running: Callable[..., HistorySink]) -> None
         thread.start()
     for n in range(1, 100):
         found.offer(reading(NOON + n, pv_power=n))
-        if found.flush(5):
+        if found.flush(60):
             faults.append(found.trouble or "not written in time")
     over.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert faults == []
     assert powers(found.path) == list(range(100))
 
 
 def test_two_hundred_kills_at_random_moments(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.history.crash", str(tmp_path / "history.sqlite"), "200", "20260701"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("", "", 0)
 
 

@@ -197,7 +197,7 @@ def test_the_predecessors_script_over_bluetooth(fake_bluez: FakeBlueZ, tmp_path:
         env={**os.environ, **fake.env()},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -127,7 +127,7 @@ def running(config: Settings, prepare: Callable[[DataLogger], object] = lambda l
         logger.stop(4.0)
 
 
-def until(condition: Callable[[], object], timeout: float = 15, what: Callable[[], object] = lambda: "") -> None:
+def until(condition: Callable[[], object], timeout: float = 60, what: Callable[[], object] = lambda: "") -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, f"not within {timeout} s: {what()}"

@@ -26,8 +26,10 @@ from renogybt.settings import Device, Settings
 from tests.outage.given import MINUTE, hasten_for_good, moment, reading, running, settings, uploader, yesterday
 
 DAYS = 13
-LONGEST_LIFE, MOST = 0.25, 70
-"""Seconds, and readings, of one life."""
+LONGEST_LIFE, MOST = 160, 70
+"""Lines it reports (some tenths of a second on an idle machine), and readings, of one life."""
+SECONDS = 20.0
+"""A life that reports nothing ends all the same."""
 STEP, WATTS = 10.0, 3600.0
 """Simulated seconds between two readings of the battery, and its power: 0.01 kWh each."""
 BATTERY = Identity("84:28:D7:FF:00:02", 48, "pack")
@@ -106,7 +108,7 @@ class Battery:
         return total
 
 
-def killed(config: Settings, told: Told, seconds: float) -> None:
+def killed(config: Settings, told: Told, lines: int) -> None:
     reading_end, writing_end = os.pipe()
     os.set_blocking(reading_end, False)
     child = os.fork()
@@ -117,8 +119,8 @@ def killed(config: Settings, told: Told, seconds: float) -> None:
         finally:
             os._exit(1)
     os.close(writing_end)
-    said, end = bytearray(), time.monotonic() + seconds
-    while time.monotonic() < end:
+    said, end = bytearray(), time.monotonic() + SECONDS
+    while said.count(b"\n") < lines and time.monotonic() < end:
         said += drained(reading_end)
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
@@ -168,7 +170,7 @@ def main(folder: str, remote: str, pvoutput: str, interval: str, rounds: str, se
     config = settings(Path(folder), remote=remote, pvoutput=pvoutput, interval=int(interval), flush_seconds=0.02)
     dice, told = random.Random(int(seed)), Told()
     for _ in range(int(rounds)):
-        killed(config, told, dice.uniform(0.0, LONGEST_LIFE))
+        killed(config, told, dice.randrange(LONGEST_LIFE))
     (Path(folder) / "told.json").write_text(json.dumps(asdict(told)))
 
 

@@ -74,7 +74,7 @@ class Daily:
 def settled(logger: DataLogger, web: Web, count: int) -> None:
     """Everything offered so far has left, or can never."""
     until(lambda: len(of_time(web)) == count, what=lambda: logger.health())
-    assert logger.flush(10) == ""
+    assert logger.flush(60) == ""
 
 
 def test_a_clock_that_is_set_forth_and_back_by_six_hours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: py
         door.shut()
         with running(config, short_rests) as logger:
             offer(logger, totals, 0, 40)
-            assert logger.flush(5) == "", "kept on the disk"
+            assert logger.flush(60) == "", "kept on the disk"
             with disk.full():
                 offer(logger, totals, 40, 240)
                 until(lambda: logger.health()["outbox"]["state"] == "memory", what=lambda: logger.health())
@@ -78,7 +78,7 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: py
                 offer(logger, totals, 280, 320)
             offer(logger, totals, 320, 340)
             until(lambda: logger.health()["outbox"]["state"] == "disk", what=lambda: logger.health())
-            assert logger.flush(5) == ""
+            assert logger.flush(60) == ""
             assert said(caplog, "outbox: ") == 2, caplog.messages
             assert said(caplog, "can be written again") == 1
             assert said(caplog, "history: ") == 1
@@ -211,7 +211,7 @@ def test_damaged_files_are_kept_beside(
             door.open()
             offer(logger, kept, 60, 90)
             until(lambda: as_sent(moments(60, 90)) == of_time(web)[-30:], what=lambda: logger.health())
-            assert logger.flush(5) == ""
+            assert logger.flush(60) == ""
         kept.flush()
     for name, content in before.items():
         aside = [path for path in tmp_path.glob(f"{name}.broken*") if not path.name.endswith(("-wal", "-shm"))]

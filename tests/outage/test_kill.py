@@ -20,6 +20,10 @@ INTERVALS, ROUNDS = (1, 5), 100
 """Minutes between statuses in the lanes: in the second most lives begin in a slot that the one before may have sent."""
 
 
+ENOUGH = 300
+"""Readings that have to be acknowledged as stored; ten times that on an idle machine."""
+
+
 def lane(folder: Path, interval: int, seed: int) -> dict[str, Any]:
     folder.mkdir()
     turns = [Turn(), Turn(), Turn(), Turn(how="reset"), Turn(500)]
@@ -37,8 +41,8 @@ def lane(folder: Path, interval: int, seed: int) -> dict[str, Any]:
         web.chance = lambda number: Turn()
         config = settings(folder, remote=web.url, pvoutput=service.url, interval=interval, flush_seconds=0.02)
         with running(config) as logger:
-            assert logger.flush(1) == ""  # now it knows what the lives before have left
-            until(lambda: not logger.health()["outbox"]["waiting"], 30, what=lambda: logger.health())
+            assert logger.flush(60) == ""  # now it knows what the lives before have left
+            until(lambda: not logger.health()["outbox"]["waiting"], 100, what=lambda: logger.health())
         return {**json.loads((folder / "told.json").read_text()), "remote": of_time(web), "pvoutput": service.system}
 
 
@@ -59,8 +63,8 @@ def test_two_hundred_kills(tmp_path: Path) -> None:
         stored = [(outlet, taken_at) for outlet, taken_at in result["stored"]]
         for_remote = {iso(taken_at) for outlet, taken_at in stored if outlet == "remote_logging"}
         for_pvoutput = [taken_at for outlet, taken_at in stored if outlet == "pvoutput"]
-        assert len(for_remote) > 500
-        assert len(for_pvoutput) > 500 / interval
+        assert len(for_remote) > ENOUGH
+        assert len(for_pvoutput) > ENOUGH / interval
         assert for_remote - set(result["remote"]) == set(), "acknowledged as stored, and lost"
         assert result["remote"] == sorted(result["remote"])
         delivered = result["pvoutput"].delivered

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-HOST = "127.0.0.1"
+from tests.peers.ports import HOST, free_port
+
 NOW = struct.pack("ii", 1, 0)
 
 
@@ -23,8 +24,8 @@ class Door:
     def __init__(self, port: int) -> None:
         self.sieve: Callable[[bytes, bool], bytes] = lambda piece, outward: piece
         self._target = port
-        self._listener: socket.socket | None = socket.create_server((HOST, 0), backlog=64)
-        self.port: int = self._listener.getsockname()[1]
+        self.port = free_port()  # so that nobody takes it while the door is shut
+        self._listener: socket.socket | None = socket.create_server((HOST, self.port), backlog=64)
         self._inside: set[socket.socket] = set()
         self._lock = threading.Lock()
 

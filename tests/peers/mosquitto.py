@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import socket
 import subprocess
 import threading
@@ -14,17 +16,13 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from renogybt.settings import Mqtt
+from tests.peers.ports import HOST, free_port
 
-HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+PATIENCE = 30.0
+"""Seconds for what takes a moment, on however busy a machine."""
 
 
-def until(condition: Callable[[], object], timeout: float = 10) -> None:
+def until(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
     """Wait until `condition()` holds; fails when it does not in time."""
     end = time.monotonic() + timeout
     while not condition():
@@ -135,7 +133,7 @@ class Mosquitto:
         log = (self.folder / "mosquitto.log").open("ab")
         self._process = subprocess.Popen(["mosquitto", "-v", "-c", str(self._config)], stdout=log, stderr=log)
         log.close()
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self._process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:
@@ -152,6 +150,10 @@ class Mosquitto:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
 
     @property
     def log(self) -> str:
@@ -181,6 +183,9 @@ class Listener:
         self._client = Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._ready.set()
+        self._own = f"$fence/{os.getpid()}-{id(self)}"  # "#" does not include it
+        self._fences = itertools.count(1)
+        self._passed = 0
         self._client.on_message = self._on_message
         if user:
             self._client.username_pw_set(user, password)
@@ -190,7 +195,7 @@ class Listener:
         self._client.connect_async(*self._address)
         self._client.reconnect_delay_set(1, 1)
         self._client.loop_start()
-        assert self._ready.wait(10), "the listener could not subscribe"
+        assert self._ready.wait(PATIENCE), "the listener could not subscribe"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -198,21 +203,32 @@ class Listener:
         self._client.loop_stop()
 
     def _on_connect(self, client: Client, *_: object) -> None:
-        client.subscribe([(each, 1) for each in self._filters])
+        client.subscribe([(each, 1) for each in (*self._filters, self._own)])
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         with self._news:
+            if message.topic == self._own:
+                self._passed = int(message.payload)
+                self._news.notify_all()
+                return
             self.messages.append(Heard(message.topic, message.payload.decode(), bool(message.retain), time.monotonic()))
             self._news.notify_all()
 
     def say(self, topic: str, payload: str, retain: bool = False) -> None:
-        self._client.publish(topic, payload, 1, retain).wait_for_publish(10)
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(PATIENCE)
+
+    def caught_up(self) -> None:
+        """Until everything is heard that the broker has at this moment: what it gets now comes after that."""
+        number = next(self._fences)
+        self._client.publish(self._own, str(number), 1)
+        with self._news:
+            assert self._news.wait_for(lambda: self._passed >= number, PATIENCE), "the broker is silent"
 
     def on(self, topic: str) -> list[str]:
         """The payloads heard on a topic, in order."""
         return [heard.payload for heard in list(self.messages) if heard.topic == topic]
 
-    def wait(self, condition: Callable[[], object], timeout: float = 10) -> None:
+    def wait(self, condition: Callable[[], object], timeout: float = PATIENCE) -> None:
         """Until `condition()` holds; fails with what was heard when it does not in time."""
         with self._news:
             if not self._news.wait_for(condition, timeout):
@@ -221,7 +237,7 @@ class Listener:
                 )
                 raise AssertionError(f"not within {timeout} s; heard:\n{heard}")
 
-    def wait_for(self, topic: str, payload: str | None = None, timeout: float = 10) -> str:
+    def wait_for(self, topic: str, payload: str | None = None, timeout: float = PATIENCE) -> str:
         """Until `topic` says `payload` (or anything); returns the newest payload there."""
         self.wait(lambda: payload in self.on(topic) if payload is not None else self.on(topic), timeout)
         return self.on(topic)[-1]
@@ -231,8 +247,8 @@ class Listener:
             self.messages.clear()
 
 
-def kept(port: int, seconds: float = 0.3) -> dict[str, str]:
+def kept(port: int) -> dict[str, str]:
     """What the broker holds: topic and payload of every retained message."""
     with Listener(port) as ears:
-        time.sleep(seconds)
+        ears.caught_up()
         return {heard.topic: heard.payload for heard in list(ears.messages) if heard.retained}

@@ -16,10 +16,11 @@ import pytest
 
 from renogybt.cli.board import Board
 from renogybt.reading import Identity, Reading
-from renogybt.simulator.broker import HOST, free_port
+from renogybt.simulator.broker import HOST
+from tests.peers.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 90.0
 DEVICES = (
     *("roof_255", "bank_48", "bank_49", "bank_50", "bank_51", "bank_combined"),
     *("van_255", "inverter_32", "shunt_255"),
@@ -36,7 +37,7 @@ def demo(*options: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def port() -> int:
-    return free_port(0)
+    return free_port()
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_a_signal_ends_it_cleanly(running, port, how):
     running.send_signal(how)
     text, errors = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert errors == ""
     assert re.search(r"Ended after \d+ readings", text)
 

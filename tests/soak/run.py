@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.peers.starvation import Starvation
 from tests.soak.faults import BY_NAME, KINDS, Undo, windows
 from tests.soak.plan import Event, plan
 from tests.soak.rig import ALL, LABELS, PERIOD, TOPIC, Rig, rigged
 from tests.soak.truth import Truth, fresh
 from tests.soak.verdict import Line, Record, Sample, judged, table
 
-WARM_UP, PATIENCE = 4 * PERIOD, 40.0
+WARM_UP, PATIENCE = 4 * PERIOD, 120.0
+OFTEN = 3
+"""Readings of each device before the first fault."""
 SAMPLES_EVERY, CLIENTS_EVERY, TICK = 1.0, 5.0, 0.1
 LAST_EVENTS, LAST_LINES, MOST_WRONG = 5, 60, 20
 Say = Callable[[str], None]
@@ -50,6 +53,8 @@ class Soak:
     say: Say
     truth: Truth = field(default_factory=Truth)
     record: Record = field(default_factory=Record)
+    starvation: Starvation = field(init=False)
+    fed_at: float = 0.0
 
     def run(self, seconds: float) -> Outcome:
         self._warm_up()
@@ -57,6 +62,7 @@ class Soak:
         self._note_windows(began)
         ahead, under_way = list(self.events), list[tuple[Event, Undo]]()
         next_tick = next_sample = began
+        self._feed(began)
         while (now := time.monotonic()) < began + seconds and self.rig.program.running:
             while ahead and ahead[0].at <= now - began:
                 event = ahead.pop(0)
@@ -67,6 +73,7 @@ class Soak:
                 undo()
                 under_way.remove((event, undo))
             self.rig.unblock_if_asked()
+            self._starve(now)
             if now >= next_tick:
                 self.truth.tick(self.rig, now)
                 next_tick += PERIOD
@@ -77,20 +84,44 @@ class Soak:
             time.sleep(TICK)
         for _, undo in under_way:
             undo()
+        self.record.ended = time.monotonic()
+        self._await_all()
         return self._finish()
 
     def _warm_up(self) -> None:
         """Until everything was read often enough to know what is true."""
         ears = self.rig.ears
-        until = time.monotonic() + PATIENCE
-        begun = False
-        while time.monotonic() < until and self.rig.program.running:
+        began = time.monotonic()
+        while time.monotonic() - began < PATIENCE and self.rig.program.running:
             self.truth.tick(self.rig, time.monotonic())
             time.sleep(PERIOD)
-            if not begun and all(ears.on(f"{TOPIC}/{label}") for label in ALL):
-                begun, until = True, time.monotonic() + WARM_UP
+            often = all(len(ears.on(f"{TOPIC}/{label}")) >= OFTEN for label in ALL)
+            if often and time.monotonic() - began >= WARM_UP:
+                break
         self.record.wrong += self.truth.learn(list(ears.messages))
         ears.forget()
+
+    def _feed(self, now: float) -> None:
+        rig = self.rig
+        self.starvation = Starvation(rig.program.pid, rig.fake.pid, rig.fake.daemon.pid, rig.broker.pid)
+        self.fed_at = now
+
+    def _starve(self, now: float) -> None:
+        """Note what the machine took from all of us since the last look: processors, or simply time."""
+        stolen = now - self.fed_at - 2 * TICK
+        self.record.starved.append((now, max(self.starvation.seconds(), stolen, 0.0)))
+        self._feed(now)
+
+    def _await_all(self) -> None:
+        """The last faults are over: every device is read again, however slow the machine is."""
+        until, good, missing = self.record.ended + PATIENCE, self.record.good, list(ALL)
+        while self.rig.program.running and time.monotonic() < until:
+            self._read_messages()
+            missing = [label for label in ALL if not good[label] or good[label][-1] < self.record.ended]
+            if not missing:
+                return
+            time.sleep(TICK)
+        self.record.missing = missing
 
     def _note_windows(self, began: float) -> None:
         self.record.good = {label: [] for label in ALL}
@@ -127,8 +158,6 @@ class Soak:
 
     def _finish(self) -> Outcome:
         record, program = self.record, self.rig.program
-        record.ended = time.monotonic()
-        self._read_messages()
         if program.running:
             record.counts = {str(kind): int(count) for kind, count in self.rig.status().get("counts", {}).items()}
             record.exit_code, record.exit_seconds = program.end()

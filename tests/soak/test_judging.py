@@ -92,6 +92,8 @@ def spoilt(name: str, record: Record) -> None:
             record.samples = [s._replace(threads=s.threads + int(s.at / 100)) for s in samples]
         case "bus":
             record.samples = [s._replace(clients=4 + int(s.at / 100)) for s in samples]
+        case "missing":
+            record.missing = ["rover_255"]
         case "no calm":
             record.windows = {label: [(0.0, 595.0)] for label in ALL}
 
@@ -109,6 +111,7 @@ def spoilt(name: str, record: Record) -> None:
         "files",
         "threads",
         "bus",
+        "missing",
         "no calm",
     ],
 )
@@ -116,6 +119,25 @@ def test_each_failing_fails_the_soak(name: str) -> None:
     record = perfect()
     spoilt(name, record)
     assert not kept(record)
+
+
+def test_what_the_machine_took_is_not_asked_for() -> None:
+    record = perfect()
+    record.windows = {label: [(210.0, 220.0)] for label in ALL}
+    record.good = {label: [at for at in good if not 100 <= at < 200] for label, good in record.good.items()}
+    assert not kept(record)
+    record.starved = [(float(at), 0.9) for at in range(100, 200)]
+    assert kept(record)
+    record.starved = [(float(at), 0.9) for at in range(300, 400)]
+    assert not kept(record)
+
+
+def test_a_recovery_may_take_longer_by_what_the_machine_took() -> None:
+    record = perfect()
+    record.windows = {"rover_255": [(100.0, 110.0)]}
+    record.starved = [(float(at), 0.5) for at in range(90, 120)]
+    assert record.calm("rover_255") == [(0.0, 100.0), (115.0, 600.0)]
+    assert record.calm("hub_48") == [(0.0, 600.0)]
 
 
 def test_the_truth_knows_what_is_wrong() -> None:

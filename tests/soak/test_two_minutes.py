@@ -10,7 +10,7 @@ SEED, EVERY = 661, 11.0
 """A seed with faults of many kinds (link, Connect, scan, adapter, bluetoothd, D-Bus, answers) and calm between them."""
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_two_minutes_of_faults() -> None:
     outcome = soak(2, SEED, EVERY, print)
     print(outcome)

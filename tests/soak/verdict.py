@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,6 +22,7 @@ END_LIMIT = 18.0
 """Seconds from SIGTERM to the end of the program."""
 
 Span = tuple[float, float]
+Lack = Callable[[float, float], float]
 
 
 class Sample(NamedTuple):
@@ -44,19 +45,34 @@ class Line(NamedTuple):
 
 @dataclass
 class Record:
-    """Everything noted during a soak, times in monotonic seconds. `good`: arrivals of fresh readings by label."""
+    """Everything noted during a soak, times in monotonic seconds. `good`: arrivals of fresh readings by label.
+
+    `starved`: moments, and for how many seconds before each the machine had no processor for us. `missing`: labels of
+    devices that were not read any more after the end.
+    """
 
     began: float = 0.0
     ended: float = 0.0
     good: dict[str, list[float]] = field(default_factory=dict)
     windows: dict[str, list[Span]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    starved: list[Span] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     counts: Mapping[str, int] = field(default_factory=dict)
     faults: int = 0
     restarts: int = 0
     exit_code: int | None = None
     exit_seconds: float = 0.0
+
+    def lack(self, start: float, end: float) -> float:
+        """Seconds in which nothing could be expected."""
+        return sum(seconds for at, seconds in self.starved if start <= at < end)
+
+    def calm(self, label: str) -> list[Span]:
+        """When the device was to be read as if nothing were; what the machine took, a recovery may take longer."""
+        windows = self.windows.get(label, [])
+        return calm(self.began, self.ended, [(start, end + self.lack(start, end)) for start, end in windows])
 
 
 def calm(began: float, ended: float, windows: Iterable[Span]) -> list[Span]:
@@ -71,11 +87,16 @@ def calm(began: float, ended: float, windows: Iterable[Span]) -> list[Span]:
     return [(start, end) for start, end in free if end > start]
 
 
-def delivered(good: Sequence[float], stretches: Iterable[Span], period: float = PERIOD) -> tuple[int, int]:
-    """Readings that came, and that were due, in these stretches of time. None makes up for one missing in another."""
+def delivered(
+    good: Sequence[float], stretches: Iterable[Span], period: float = PERIOD, lack: Lack = lambda start, end: 0.0
+) -> tuple[int, int]:
+    """Readings that came, and that were due, in these stretches of time. None makes up for one missing in another.
+
+    `lack`: seconds between two moments in which none was due.
+    """
     came = due = 0
     for start, end in stretches:
-        wanted = max(0, int((end - start - SLACK) // period))
+        wanted = max(0, int((end - start - SLACK - lack(start, end)) // period))
         due += wanted
         came += min(wanted, sum(start <= at < end for at in good))
     return came, due
@@ -105,10 +126,11 @@ def growth(values: Sequence[float]) -> float:
 
 def judged(record: Record) -> list[Line]:
     """The table."""
-    lines, came, due, total, possible = [], 0, 0, 0, 0
+    lines, came, due, planned, total, possible = [], 0, 0, 0, 0, 0
     for label, good in sorted(record.good.items()):
-        ours, wanted = delivered(good, calm(record.began, record.ended, record.windows.get(label, [])))
+        ours, wanted = delivered(good, record.calm(label), lack=record.lack)
         came, due = came + ours, due + wanted
+        planned += delivered(good, calm(record.began, record.ended, record.windows.get(label, [])))[1]
         all_ours, all_wanted = delivered(good, [(record.began, record.ended)])
         total, possible = total + all_ours, possible + all_wanted
         gap = longest_gap(good, record.began, record.ended)
@@ -116,10 +138,13 @@ def judged(record: Record) -> list[Line]:
         well = share(ours, wanted) >= WORST if wanted else None
         lines.append(Line(f"{label}: cycles delivered; longest gap", f"{text}; {gap:.1f} s", f">= {WORST:g} %", well))
     outside = share(came, due)
-    lines.append(
-        Line("cycles delivered outside the fault windows", f"{outside:.1f} % of {due}", f">= {SHARE:g} %", outside >= SHARE)
-    )
-    lines.append(Line("calm cycles to judge by", str(due), f">= {FEWEST}", due >= FEWEST))
+    well = outside >= SHARE if due else None
+    lines.append(Line("cycles delivered outside the fault windows", f"{outside:.1f} % of {due}", f">= {SHARE:g} %", well))
+    lines.append(Line("calm cycles to judge by, on an idle machine", str(planned), f">= {FEWEST}", planned >= FEWEST))
+    lack = record.lack(record.began, record.ended)
+    lines.append(Line("no processor for any of us, altogether", f"{lack:.1f} s", "", None))
+    missing = ", ".join(record.missing) or "none"
+    lines.append(Line("devices not read after all the faults", missing, "none", not record.missing))
     lines.append(Line("availability over the whole time, faults included", f"{share(total, possible):.1f} %", "", None))
     wrong = len(record.wrong)
     lines.append(Line("wrong values published", str(wrong), "0", wrong == 0))

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from renogybt.config.checks.judge import Judge
 from renogybt.config.checks.via import check_via
-from renogybt.config.device import labels, module
+from renogybt.config.device import labels
 from renogybt.devices.recognise import FORCED
 from renogybt.settings import Device
 
@@ -24,7 +24,7 @@ def check_devices(judge: Judge) -> None:
     check_via(judge, devices)
     sound = [device for device in devices if judge.sound(device.section, "mac_addr", "alias", "type", "device_id")]
     for one, other in combinations(sound, 2):
-        if module(one) == module(other):
+        if one.module == other.module:
             _same_module(judge, one, other)
         _same_names(judge, one, other)
 

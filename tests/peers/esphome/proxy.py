@@ -21,6 +21,7 @@ from tests.peers.bluez.scenario import Quirk
 from tests.peers.bluez.slave import Slave
 from tests.peers.esphome.air import Link, Module, number
 from tests.peers.esphome.frames import Hangup, Noise, Plain
+from tests.peers.ports import free_port
 
 T = TypeVar("T")
 HOST = "127.0.0.1"
@@ -98,7 +99,7 @@ class FakeProxy:
         self.modules: dict[int, Module] = {}
         self.links: dict[int, Link | None] = {}
         self.subscriber: Session | None = None
-        self.port = 0
+        self.port = free_port()  # so that nobody takes it while the proxy is away
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="esphome", daemon=True)
@@ -113,7 +114,7 @@ class FakeProxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.do(self._stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def via(self, key: str | None = None, **more: str) -> str:
         given = {"key": self.key if key is None else key, **more}
@@ -127,7 +128,7 @@ class FakeProxy:
             result = act()
             return await result if asyncio.iscoroutine(result) else result
 
-        answer: T = asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
+        answer: T = asyncio.run_coroutine_threadsafe(done(), self._loop).result(60)
         return answer
 
     def restart(self) -> None:
@@ -184,7 +185,6 @@ class FakeProxy:
         self.modules = {number(spec.address): Module(spec, dice) for spec in self.specs}
         self.links, self.subscriber = {}, None
         self._server = await self._loop.create_server(lambda: Session(self), HOST, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
         self._loop.call_later(self.heard_s, self._beat, self._server)
 
     async def _stop(self) -> None:

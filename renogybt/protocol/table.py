@@ -330,9 +330,15 @@ def hidden(*fields: Field) -> tuple[Field, ...]:
     return tuple(replace(item, hidden=True) for item in fields)
 
 
+ABBREVIATIONS = {short.lower(): short for short in ("AC", "Ah", "DC", "ID", "LED", "PV", "SOC")}
+
+
 def label_of(row: Row) -> str:
     """The name a person reads: the row's own, or its key in words."""
-    return row.label or row.key.replace("_", " ").capitalize()
+    if row.label:
+        return row.label
+    first, *others = (ABBREVIATIONS.get(word, word) for word in row.key.split("_"))
+    return " ".join((first[0].upper() + first[1:], *others))
 
 
 def precision_of(row: Row) -> int | None:

@@ -16,7 +16,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	./scripts/test-peers.sh
-	$(BIN)/python -m pytest -n $(or $(JOBS),6) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(or $(JOBS),8) --dist loadfile $(ARGS)
 
 soak: $(VENV)/.ready
 	./scripts/test-peers.sh

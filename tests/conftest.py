@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import gc
 from typing import Any
 
 import pytest
@@ -16,8 +18,30 @@ __all__ = ["fake_bluez"]
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
+_parse = ast.parse
+
+
+def undisturbed(*given: Any, **named: Any) -> Any:
+    """`ast.parse` without garbage collection. What tests of event loops leave behind complains when it is collected,
+    its traceback is parsed for that, and Python before 3.13 takes a parsing within a parsing for a SystemError."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return _parse(*given, **named)
+    finally:
+        if collects:
+            gc.enable()
+
+
+pytest.MonkeyPatch().setattr(ast, "parse", undisturbed)
+
 ALONE = ("tests/soak/", "tests/e2e/", "tests/ble/", "tests/proxy/test_remote", "test_optimizations.py")
 """Files whose tests may go to different processes: they wait for seconds, and share nothing that takes long to set up."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait longest come first, so that no process is left with them at the end."""
+    items.sort(key=lambda item: next((n for n, path in enumerate(ALONE) if item.nodeid.startswith(path)), len(ALONE)))
 
 
 @pytest.hookimpl(optionalhook=True)

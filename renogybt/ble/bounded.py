@@ -37,6 +37,7 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float, what: str) -> T:
         if not task.done():
             await _cancel(task, what)
     except asyncio.CancelledError:
+        task.add_done_callback(_forget)
         await _cancel(task, what)
         raise
     if task.cancelled():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from renogybt.settings import Bluetooth
 
@@ -30,8 +31,7 @@ def budget(failures: int, fixed: float = 0.0) -> float:
     return fixed or SHORTEST + STEP * min(STEPS, failures)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How a module is looked for: `attempts` scans of `seconds`, `delay` between, `total` seconds at most."""
 
     attempts: int
@@ -74,7 +74,7 @@ class Cure(Enum):
     RENEW = "throw BlueZ's stored picture of its services away"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Attempts:
     """What was tried already in this opening of a connection."""
 

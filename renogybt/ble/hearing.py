@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from renogybt.devices.module import NAMES
 
@@ -17,8 +17,7 @@ UNKNOWN = -127
 """What bleak calls the signal strength (dBm) of a device that was not heard."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """The last advertisement of a device. `rssi` in dBm, `at` in seconds of the event loop."""
 
     name: str

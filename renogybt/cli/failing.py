@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from renogybt.cli.run import EXIT_CONFIG
 from renogybt.errors import ConfigError
-
-EXIT_CONFIG = 2
 
 
 def failed(text: str, code: int) -> int:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
-from renogybt.cli.failing import EXIT_CONFIG
 from renogybt.errors import ConfigError, UserError
 from renogybt.reading import Reading
 from renogybt.settings import Settings
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from renogybt.service.systemd import Notifier
 
 log = logging.getLogger("renogybt")
-EXIT_TAKEN = 75
+EXIT_CONFIG, EXIT_TAKEN = 2, 75
 NOTHING: Mapping[str, str] = MappingProxyType({})
 ESPHOME: Mapping[str, str] = MappingProxyType(
     {"RENOGYBT_HOME_ASSISTANT_PROXY__ENABLED": "true", "RENOGYBT_DATA__ENABLE_POLLING": "true"}

@@ -66,6 +66,7 @@ class Store:
 
     def open(self, now: float) -> None:
         """See what an earlier run left. Makes no file where there is none."""
+        self._file.load()
         if self._file.exists:
             self._opened(now)
 

@@ -56,7 +56,7 @@ class Orders:
             self._answer(command, False, f"unknown command {command.do[:40]!r}; there are release, resume and status")
 
     def _module(self, command: Command) -> None:
-        devices = {section.device.mac_addr or section.device.alias: section.device for section in self._sought(command)}
+        devices = {section.device.module: section.device for section in self._sought(command)}
         if len(devices) != 1:
             names = ", ".join(self._sections)
             trouble = "which module? " if devices else f"no device is called {command.device[:60]!r}; "
@@ -77,8 +77,7 @@ class Orders:
 
     def _neighbours(self, device: Device) -> list[Section]:
         """All sections that read through the same module."""
-        key = device.mac_addr or device.alias
-        return [section for section in self._sections.values() if key == (section.device.mac_addr or section.device.alias)]
+        return [section for section in self._sections.values() if section.device.module == device.module]
 
     def _release(self, command: Command, device: Device) -> None:
         seconds, sections = command.minutes * 60, self._neighbours(device)

@@ -33,6 +33,9 @@ SETTLING = 10.0
 there, and complains about an empty message once for each of its entities."""
 UNCONFIRMED = 1.0
 """Seconds after which it is looked whether messages have gone, if nothing else happens."""
+MUCH = 50_000
+"""Letters to hand over in one round. paho holds each message twice until it has gone, and all announcements of a house with
+batteries are 30 000 letters a device: memory for all of them at once would be kept for ever."""
 HEARTBEAT = 60.0
 """Seconds between two words that the broker has to confirm, so that a dead connection is noticed."""
 
@@ -289,13 +292,14 @@ class Session:
                 self.outbox.put(retained(topic, ""))
 
     def _send(self, now: float, hurry: bool) -> bool:
-        """Hand over what is due; True when the connection takes no more now."""
-        due = self.outbox.due(now, hurry)
+        """Hand over what is due; True when the connection takes no more now, or has been given much at once."""
+        due, given = self.outbox.due(now, hurry), 0
         for index, message in enumerate(due):
-            if not self._direct(message):
+            if (given >= MUCH and self._daemon and not hurry) or not self._direct(message):
                 for unsent in due[index:]:
                     self.outbox.restore(unsent)
                 return True
+            given += len(message.payload)
         return False
 
     def _send_replay(self) -> None:

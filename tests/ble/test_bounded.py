@@ -1,6 +1,7 @@
 """The time limit holds, however badly the call behaves."""
 
 import asyncio
+import gc
 import time
 
 import pytest
@@ -75,3 +76,26 @@ def test_cancelling_from_outside_reaches_the_call() -> None:
         return ended
 
     assert asyncio.run(scene()) == ["cleaned up"]
+
+
+def test_what_fails_while_it_is_cancelled_from_outside_is_not_complained_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        async def work() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                raise EOFError("the bus is gone")
+
+        task = asyncio.create_task(bounded(work(), 60, "working"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+
+    asyncio.run(scene())
+    gc.collect()
+    assert "never retrieved" not in caplog.text

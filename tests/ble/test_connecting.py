@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from renogybt.ble import bluez, bounded, connection, module, recovery
+from renogybt.ble import bluez, connection, module, recovery
 from renogybt.errors import ConnectFailed, Held, LinkError, LinkLost, NoAnswer
 from renogybt.settings import Watchdog
 from tests.ble.rig import ANSWER, PACK, PATIENCE, PROMPT, QUICK, ROVER, Start, within
@@ -166,7 +166,6 @@ def test_f34_services_that_never_come_and_a_longer_time_limit_next_time(rig: Sta
 
     monkeypatch.setattr(connection.Connection, "open", watched)
     radio = rig()
-    monkeypatch.setattr(bounded, "GRACE", ANSWER)  # an attempt that was given up leaves no link behind
 
     def read() -> None:
         limits.clear()
@@ -179,6 +178,8 @@ def test_f34_services_that_never_come_and_a_longer_time_limit_next_time(rig: Sta
     for _ in range(6):
         with pytest.raises(ConnectFailed):
             read()
+        radio.fake.drop_link(MODULE)  # over such a link the next one would not look for the module
+        radio.until_told(lambda: not bluez.linked(device_path(MODULE)))
     most = PATIENCE
     radio.fake.clear_rules()
     read()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -189,3 +190,23 @@ def test_it_looks_where_the_libraries_are() -> None:
     looked_at = {path.name for path in FILES}
     assert {"connection.py", "scan.py", "bluez.py", "bus.py", "module.py"} <= looked_at
     assert "modbus.py" not in looked_at
+
+
+def test_parsing_is_not_disturbed_by_what_earlier_tests_left_behind() -> None:
+    class Leftover:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            ast.parse("(((((a)))))")
+
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for path in sorted(PACKAGE.glob("*.py")):
+            text = path.read_text("utf-8")
+            for _ in range(3):
+                Leftover()
+            ast.parse(text)
+    finally:
+        gc.set_threshold(*before)

@@ -135,3 +135,36 @@ def test_who_is_cancelled_while_waiting_leaves_a_spent_link() -> None:
         assert talk.spent
 
     played(play)
+
+
+def test_what_follows_at_once_belongs_to_the_answer() -> None:
+    """Two pieces may come before anybody is told of the first, which looked whole."""
+
+    async def play(talk: Talk) -> None:
+        def two() -> None:
+            talk.hear(b"a.")
+            talk.hear(b"b")
+            soon(0.02, talk, b".")
+
+        assert await talk.ask(Line(talk, two), b"?", ends_with(b"."), 20.0, 0.0, FOR_EVER) == b"a.b."
+
+    played(play)
+
+
+def test_what_is_there_when_the_time_is_up_is_taken() -> None:
+    """Writing may last until the end of the cycle."""
+
+    class Slow(Line):
+        async def write(self, frame: bytes) -> None:
+            await super().write(frame)
+            loop, now = asyncio.get_running_loop(), asyncio.get_running_loop().time
+            loop.time = lambda: now() + 20  # type: ignore[method-assign]
+
+    async def play(talk: Talk) -> None:
+        loop = asyncio.get_running_loop()
+        line = Slow(talk, lambda: talk.hear(b"."))
+        assert await talk.ask(line, b"?", ends_with(b"."), 40.0, 0.0, loop.time() + 10) == b"."
+        with pytest.raises(NoAnswer):
+            await talk.ask(Slow(talk), b"?", ends_with(b"."), 40.0, 0.0, loop.time() + 10)
+
+    played(play)

@@ -70,6 +70,7 @@ def test_the_adapter_has_another_name_and_another_adapter_has_its_name(house: Ho
     house.fake.add_adapter(Adapter(name="hci0", address="00:1A:7D:DA:71:13"))
     house.recovers(SOON)
     house.until(lambda: {link["adapter"] for link in house.fake.connections()} == {"hci1"}, SOON, "all over ours")
+    house.says(name, SOON)
     assert house.program.output.count(name) == 1
     house.fake.remove_adapter("hci0")
     house.fake.remove_adapter("hci1")
@@ -138,11 +139,18 @@ def test_an_outage_is_told_once_for_all_behind_the_module(house: House) -> None:
     before = len(house.program.output)
     house.fake.rule("Connect", OTHER, path=PACKS.replace(":", "_"))
     house.fake.drop_link(PACKS)
-    house.until(lambda: "SomethingNew" in house.program.output[before:], SOON, "it is told")
+
+    def told() -> list[str]:
+        lines = [line.partition("WARNING ") for line in house.program.output[before:].splitlines() if "SomethingNew" in line]
+        return [words.partition(": ")[0] for _, found, words in lines if found]
+
+    house.until(told, SOON, "it is told")
+    tries = len(house.fake.calls("Connect"))
+    house.until(lambda: len(house.fake.calls("Connect")) >= tries + 2, SOON, "it is tried again")
     house.fake.clear_rules()
     house.recovers(SOON)
-    told = [line for line in house.program.output[before:].splitlines() if "SomethingNew" in line and "WARNING" in line]
-    assert [line.partition("WARNING ")[2].partition(": ")[0] for line in told] == ["hub_48, hub_49"]
+    # Of the second alone if the link was dropped after the first had been read; of the module it is said already then.
+    assert told() in (["hub_48, hub_49"], ["hub_49"])
 
 
 def test_an_answer_outlives_the_link_and_is_not_taken_for_another(tmp_path: Path) -> None:
@@ -161,6 +169,7 @@ def test_a_killed_run_leaves_no_old_values_behind_as_new_ones(tmp_path: Path) ->
         house.until(lambda: house.ears.on(topic)[-1:] == ["online"], SOON, "available")
         os.kill(house.program.pid, signal.SIGKILL)
         house.program.ended()
+        house.ears.caught_up()
         house.fake.module(PACKS, advertising=False)
         house.fake.remove_device(PACKS)
         since, states = len(house.ears.on(topic)), len(house.heard("hub_48"))

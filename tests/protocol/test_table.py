@@ -79,6 +79,16 @@ def test_a_count_nobody_can_believe_takes_its_rows_with_it():
     assert decoded.dropped == ("count",)
 
 
+def test_a_count_may_stand_behind_its_rows():
+    turned = replace(FAMILY, fields=(*FIELDS[1:], replace(FIELDS[0], at=14)), windows=(Window("cells", 11, 4),))
+    assert turned.decode(11, bytes.fromhex("0021002200230002")).values == {"cell_0": 3.3, "cell_1": 3.4, "count": 2}
+    assert turned.decode(11, bytes.fromhex("0021002200230009")).values == {}
+
+
+def test_a_need_for_many_stands_for_numbered_keys_only():
+    assert FAMILY.derive({"cell_0": 3.0, "cell_2": 4.0, "cell_count": 9.0})["sum"] == 7.0
+
+
 def test_derived_values():
     known = FAMILY.derive({"voltage": 13.1, "current": -4.0, "cell_0": 3.3, "cell_1": 3.4})
     assert known["power"] == -52.4

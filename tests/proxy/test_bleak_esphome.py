@@ -122,13 +122,17 @@ async def home_assistant(bridge: Bridge) -> AsyncIterator[House]:
     await manager.async_setup()
     api = APIClient(HOST, bridge.port, None, noise_psk=bridge.key or None, client_info="Home Assistant 2026.11.0")
     try:
-        while True:  # it comes again until the program has opened its port
+        while True:  # until the program knows its adapter and has read its device: before that it sends its clients away
             try:
                 await api.connect(login=True)
-                break
+                info, (entities, _) = await api.device_info(), await api.list_entities_services()
+                if info.bluetooth_proxy_feature_flags and any(one.object_id == "battery_voltage" for one in entities):
+                    break
+                await api.disconnect()
             except APIConnectionError:
-                await asyncio.sleep(0.1)
-        connected = bleak_esphome.connect_scanner(api, await api.device_info(), True)
+                pass
+            await asyncio.sleep(0.1)
+        connected = bleak_esphome.connect_scanner(api, info, True)
         assert connected.scanner is not None
         leave, unregister = connected.scanner.async_setup(), manager.async_register_scanner(connected.scanner)
         yield House(api, manager, connected)

@@ -270,7 +270,7 @@ def test_the_device_hangs_up(rig: Start, tmp_path: Path) -> None:
 
 
 def test_it_hangs_up_during_a_request(rig: Start, tmp_path: Path) -> None:
-    radio = rig(scenarios.controller(latency_ms=200), wanted=())
+    radio = rig(scenarios.controller(latency_ms=3000), wanted=())
     with lent(radio, tmp_path) as house:
 
         async def work() -> None:

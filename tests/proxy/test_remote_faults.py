@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -163,7 +162,7 @@ def test_a_module_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_nobody_has() -> None:
     with FakeProxy(scene.controller()) as proxy:
         with rig(hub(proxy.via(), mac_addr="", alias="BT-TH-WRONG"), bluetooth=Bluetooth(discovery_timeout=0.5)) as it:
-            it.radio._plan = replace(it.radio._plan, total=1.0)
+            it.radio._plan = it.radio._plan._replace(total=1.0)
             error = it.error("BT-TH-WRONG")
         assert isinstance(error, NotFound)
         assert scene.CONTROLLER in str(error)

@@ -11,6 +11,7 @@ import pytest
 
 from renogybt.reading import LinkFigures
 from renogybt.sinks import session
+from renogybt.sinks.topics import node_of
 from tests.peers.mosquitto import Listener, Mosquitto, kept, until
 from tests.sinks.conftest import Sinks
 from tests.sinks.given import HOUSE, HOUSE_48, HOUSE_49, ROVER, battery, failure, full, reading, standing
@@ -47,6 +48,15 @@ def test_a_reading_arrives_announced_and_retained(broker: Mosquitto, ears: Liste
             assert list(faults_of_device_form(json.loads(payload))) == []
 
 
+def test_what_has_gone_is_counted_although_nobody_waits_for_it(ears: Listener, sink: Sinks) -> None:
+    sender = sink(ROVER)
+    sender.offer(reading())
+    ears.wait_for(STATE)
+    before = sender.health()["mqtt"].delivered
+    sender.offer(reading())
+    until(lambda: sender.health()["mqtt"].delivered > before and sender.health()["mqtt"].waiting == 0, 60)
+
+
 def test_an_announcement_goes_before_the_first_reading_also_later(ears: Listener, sink: Sinks) -> None:
     sender = sink(ROVER)
     ears.wait_for("solar/bridge/info")
@@ -54,6 +64,24 @@ def test_an_announcement_goes_before_the_first_reading_also_later(ears: Listener
     ears.wait_for(AVAILABILITY)
     order = [heard.topic for heard in ears.messages]
     assert order.index(CONFIG) < order.index(STATE)
+
+
+def test_in_small_portions_everything_arrives_in_the_same_order(
+    broker: Mosquitto, ears: Listener, sink: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MUCH", 1)
+    sender = sink(HOUSE_48, HOUSE_49, ROVER)
+    for one in (battery(HOUSE_48), battery(HOUSE_49), reading()):
+        sender.offer(one)
+    assert sender.flush(60) == ""
+    ears.wait_for(AVAILABILITY, "online")
+    order = [heard.topic for heard in ears.messages]
+    bridge = order.index("homeassistant/device/" + sender.topics.bridge_node + "/config")
+    states = {HOUSE_48: "solar/House_48", HOUSE_49: "solar/House_49", ROVER: STATE}
+    for identity, state in states.items():
+        announced = order.index(sender.topics.device_config(node_of(identity)))
+        assert bridge < announced < order.index(state)
+    assert {*states.values()} <= set(kept(broker.port))
 
 
 def test_without_discovery_the_predecessors_topic_and_nothing_retained(

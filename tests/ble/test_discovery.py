@@ -58,11 +58,15 @@ def test_f01_f04_a_scan_whose_end_always_hangs_costs_the_connection_it_belongs_t
 def test_f01_a_scan_of_ours_that_bluez_still_has_does_not_keep_us_from_the_next(rig: Start) -> None:
     radio = rig()
     radio.read()
+    radio.fake.module(scenarios.CONTROLLER, advertising=False)  # or the forgotten scan would find it for us
     radio.fake.remove_device(scenarios.CONTROLLER)
     assert radio.do(leak_a_scan)
     assert len(radio.fake.sessions()) == 1
     with within(PROMPT):
-        radio.read()
+        reading = radio.begin_read()
+        radio.until(radio.kinds)
+        radio.fake.module(scenarios.CONTROLLER, advertising=True)
+        reading()
     assert radio.kinds() == ["stop_discovery"]
 
 

@@ -137,6 +137,8 @@ def unanswered(house: House) -> bool:
 def test_an_outage_is_told_once_for_all_behind_the_module(house: House) -> None:
     house.recovers(SOON)
     before = len(house.program.output)
+    now = time.monotonic()
+    house.until(lambda: house.heard("hub_combined", now), SOON, "a reading has just ended")
     house.fake.rule("Connect", OTHER, path=PACKS.replace(":", "_"))
     house.fake.drop_link(PACKS)
 

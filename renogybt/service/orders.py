@@ -45,6 +45,8 @@ class Orders:
 
     def __init__(self, bridge: MainLoop, sections: Mapping[str, Section]) -> None:
         self._bridge, self._sections = bridge, sections
+        self._newest: dict[str, Command] = {}
+        """What was asked last of each module."""
 
     def carry_out(self, command: Command) -> None:
         """Raises nothing; the outcome goes to `command.answer`."""
@@ -62,8 +64,10 @@ class Orders:
             trouble = "which module? " if devices else f"no device is called {command.device[:60]!r}; "
             self._answer(command, False, f"{trouble}name one of: {names}")
         elif command.do == "resume" or not command.minutes:
+            self._newest |= dict.fromkeys(devices, command)
             self._resume(command, *devices.values())
         elif LEAST <= command.minutes <= MOST:
+            self._newest |= dict.fromkeys(devices, command)
             self._release(command, *devices.values())
         else:
             self._answer(command, False, f"minutes must be a number from 1 to {MOST:g}")
@@ -92,6 +96,9 @@ class Orders:
             self._hold(sections, time.monotonic(), lent=False)
             self._answer(command, False, f"{name} could not be released: {outcome}")
             return
+        # Freeing it took its time, and the module counts from when it was free: a turn just before that would be refused.
+        if self._newest.get(device.module) is command:
+            self._hold(sections, time.monotonic() + command.minutes * 60)
         text = f"{name} is released for {command.minutes:g} min, until {back}; the phone app can have it now"
         log.info("%s", text)
         self._bridge.happened(Incident("release", text))

@@ -219,7 +219,8 @@ class House:
             if not scans and all(held <= before for held, before in zip(now, self._used, strict=True)):
                 break
             if time.monotonic() - begin > QUIET:
-                raise AssertionError(f"held now {now}, scans {scans}; before {self._used}\n{self.tail()}")
+                names = ", ".join(self.files())
+                raise AssertionError(f"held now {now}, scans {scans}; before {self._used}; files: {names}\n{self.tail()}")
             time.sleep(0.05)
         assert self.fake.violations() == []
 
@@ -252,6 +253,11 @@ class House:
         place = Path("/proc") / str(self.program.pid)
         mine = [client for client in self.fake.clients() if client["pid"] == self.program.pid]
         return Used(len(os.listdir(place / "fd")), len(os.listdir(place / "task")), len(mine))
+
+    def files(self) -> list[str]:
+        """What is open, with its number."""
+        place = Path("/proc") / str(self.program.pid) / "fd"
+        return [f"{item.name} {os.readlink(item)}" for item in sorted(place.iterdir(), key=lambda item: int(item.name))]
 
     def starvation(self) -> Starvation:
         """Of everybody who takes part, from now on."""

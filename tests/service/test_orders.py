@@ -75,8 +75,7 @@ class Loop:
 
 def ask(loop: Loop, do: str, device: str = "", minutes: float = 10) -> dict[str, Any]:
     answers: list[dict[str, Any]] = []
-    sections = {device.section: Section(device, SETTINGS) for device in SETTINGS.devices}
-    Orders(loop, sections).carry_out(Command(do, device, minutes, lambda answer: answers.append(dict(answer))))
+    given(loop).carry_out(Command(do, device, minutes, lambda answer: answers.append(dict(answer))))
     (answer,) = answers
     return answer
 
@@ -104,6 +103,46 @@ def test_a_module_that_cannot_be_freed_is_read_on_and_the_answer_says_why() -> N
     assert all(until <= time.monotonic() for until in loop.held.values())
     assert set(loop.away.values()) == {None}
     assert loop.incidents == []
+
+
+class Later(Loop):
+    """The radio does what it is asked for at once, but what became of it is heard when `report` is called."""
+
+    def __init__(self, radio: Radio) -> None:
+        super().__init__(radio)
+        self.reports: list[Callable[[], None]] = []
+
+    def submit(self, task: Callable[[Any], Any], report: Callable[[Any], None]) -> None:
+        outcome = asyncio.run(task(self.radio))
+        self.reports.append(lambda: report(outcome))
+
+
+def given(loop: Loop) -> Orders:
+    return Orders(loop, {device.section: Section(device, SETTINGS) for device in SETTINGS.devices})
+
+
+def test_the_time_begins_when_the_module_is_free() -> None:
+    """A turn a moment before the module's own time is over would be refused, and count as a failure."""
+    loop = Later(Radio())
+    given(loop).carry_out(Command("release", "hub", 1.0))
+    before, asked = time.monotonic() + 60, dict(loop.held)
+    loop.reports.pop()()
+    assert set(asked) == {"device", "device.dc"}
+    assert all(until <= before for until in asked.values())
+    assert all(until >= before for until in loop.held.values())
+    assert all(until is not None and until >= before for until in loop.away.values())
+
+
+def test_who_is_back_already_is_not_held_by_a_late_answer() -> None:
+    loop = Later(Radio())
+    orders = given(loop)
+    orders.carry_out(Command("release", "hub", 1.0))
+    orders.carry_out(Command("resume", "hub"))
+    released, resumed = loop.reports
+    resumed()
+    released()
+    assert all(until <= time.monotonic() for until in loop.held.values())
+    assert set(loop.away.values()) == {None}
 
 
 @pytest.mark.parametrize(("do", "minutes"), [("resume", 10.0), ("release", 0.0)])

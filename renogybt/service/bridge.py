@@ -321,6 +321,7 @@ class Bridge:
 
     def _keep_radio(self, now: float) -> None:
         assert self._keeper is not None
+        self._keeper.bury()
         silent = [name for name in self._schedule.busy if now - self._heard.get(name, now) > self._longest_cycle]
         if reason := self._keeper.trouble(now, silent):
             log.error("the Bluetooth thread is stuck (%s); starting a new one", reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ class Keeper:
         self.since = now
         self._series = 0
         self._series_since: float | None = None
+        self._given_up: list[RadioThread] = []
         self._thread = self._new(now)
 
     def _new(self, now: float) -> RadioThread:
@@ -73,8 +75,20 @@ class Keeper:
             self._series_since = now
         self._series += 1
         self._thread.abandon()
+        self._given_up.append(self._thread)
         self._thread = self._new(now)
         return self._series < GIVE_UP
+
+    def bury(self) -> None:
+        """Free what threads that were given up have left, once they have ended. To be called now and then.
+
+        An event loop that ends early leaves connections that nobody closes any more: they refer to themselves, so that their
+        sockets stay open until Python looks for such things.
+        """
+        left = [thread for thread in self._given_up if thread.alive]
+        if len(left) < len(self._given_up):
+            self._given_up = left
+            gc.collect()
 
     def stop(self, timeout: float) -> bool:
         return self._thread.stop(timeout)

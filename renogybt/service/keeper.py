@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from renogybt.ble.thread import RadioThread, Resident
+from renogybt.service.tidy import look_everywhere
 
 log = logging.getLogger(__name__)
 HEARTBEAT_LIMIT = 30.0
@@ -88,7 +88,7 @@ class Keeper:
         left = [thread for thread in self._given_up if thread.alive]
         if len(left) < len(self._given_up):
             self._given_up = left
-            gc.collect()
+            look_everywhere()
 
     def stop(self, timeout: float) -> bool:
         return self._thread.stop(timeout)
